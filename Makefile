@@ -1,0 +1,66 @@
+# Everything a fresh clone needs: `make book` reads, `make test` checks. Both set themselves up.
+PYTHON ?= python3
+PORT   ?= 8000
+NB     ?=
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+INDEX  := _build/html/index.html
+UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book serve test execute bench lint format address lock clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY)  ## make the environment in .venv
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+book: $(READY)  ## build the book from the stored outputs; a warning is an error
+	$(BIN)/jupyter-book build . -W -n --keep-going --all
+	@echo "The book: $(CURDIR)/$(INDEX)"
+	@echo "Open that file in a browser, or run 'make serve'."
+
+$(INDEX):
+	$(MAKE) book
+
+serve: $(INDEX)  ## show the built book at http://127.0.0.1:8000 (PORT=n)
+	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops it)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## only the linters: ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY)  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+execute: $(READY)  ## run the notebooks and store their outputs (NB=path for one)
+	$(BIN)/python scripts/execute.py $(NB)
+
+bench: $(READY)  ## run the comparisons with other libraries
+	PYTHON="$(CURDIR)/$(BIN)/python" bash benchmarks/run.sh
+
+address: $(READY)  ## write the book's public address everywhere (URL=https://github.com/you/repo)
+	$(BIN)/python scripts/address.py "$(URL)"
+
+lock: $(READY)  ## solve pyproject's ranges again and pin them with hashes in requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --no-emit-index-url \
+	  --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.txt
+
+clean:  ## remove the built book and the caches; .venv stays
+	rm -rf _build dist .hypothesis .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""Mend in the finished HTML what the extensions get wrong for screen readers.
+
+sphinx-proof gives every box the id `proof-content` and every proof the id `proof`: an
+id may stand once in a page. Matplotlib's animations come with an `<img>` without
+alternative text, a slider and buttons without labels. Their text is taken from the
+same place as every other figure's, `mystnb.image.alt` in the cell's metadata.
+myst-nb labels every folded cell "Toggle hidden content" over the words that it shows.
+A proof folded with `:class: dropdown` has no title to click on; it gets one.
+"""
+
+import re
+from html import escape
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from . import sources
+
+FRAME = re.compile(r'<img(?=[^>]*\bid="_anim_img)(?![^>]*\balt=)')
+SLIDER = re.compile(r'<input(?=[^>]*type="range")(?![^>]*aria-label)')
+BUTTON = re.compile(r'<button title="([^"]+)"(?![^>]*aria-label)')
+
+
+def animation_alts(notebook: dict) -> list[str]:
+    """The alternative texts of a notebook's animations, in order; empty where none is given."""
+    return [
+        cell.get("metadata", {}).get("mystnb", {}).get("image", {}).get("alt", "")
+        for cell in sources.code_cells(notebook)
+        for output in cell["outputs"]
+        if "_anim_img" in "".join(output.get("data", {}).get("text/html", ""))
+    ]
+
+
+def mend(html: str, alts: list[str]) -> str:
+    """The page's body with unique ids and with labels on its animations."""
+    html = re.sub(r' id="proof(-content)?"', "", html)
+    html = html.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    given = iter(alts)
+    html = FRAME.sub(lambda m: f'{m[0]} alt="{escape(next(given, ""), quote=True)}"', html)
+    html = SLIDER.sub(lambda m: f'{m[0]} aria-label="Frame"', html)
+    return BUTTON.sub(lambda m: f'{m[0]} aria-label="{m[1]}"', html)
+
+
+def title_proofs(app: Sphinx, doctree: nodes.document) -> None:
+    """Make the "Proof." of a folded proof its title: the toggle script stops where none is."""
+    for proof in doctree.findall(nodes.admonition):
+        if {"proof", "dropdown"} <= set(proof["classes"]):
+            first = next(iter(proof.findall(nodes.Text)))
+            first.parent.replace(first, nodes.Text(first.removeprefix("Proof. ")))
+            proof.insert(0, nodes.title("", "Proof"))
+
+
+def page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    if "body" in context:
+        path = app.env.doc2path(pagename) if pagename in app.env.found_docs else ""
+        alts = animation_alts(sources.read(path)) if path.endswith(".ipynb") else []
+        context["body"] = mend(context["body"], alts)
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("doctree-read", title_proofs)
+    app.connect("html-page-context", page, priority=800)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,120 @@
+"""The API page, one library file at a time, under the names that readers type.
+
+`.. library:: model` documents what `narrowlib` exports from `narrowlib/model.py`, as
+`narrowlib.forward` and not `narrowlib.model.forward`; a module that is exported whole
+(`nl.plots`) is documented with its own public names. Signatures show the annotations
+as the source writes them: evaluated, `Float[ArrayLike, "n d"]` fills five lines.
+"""
+
+import importlib
+import inspect
+import sys
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.inspect import stringify_signature
+
+from . import docmath
+
+logger = logging.getLogger(__name__)
+PACKAGE = "narrowlib"
+
+
+def exported(module: str) -> tuple[str, list[str]]:
+    """The prefix and the names under which readers reach the public parts of one file."""
+    package = importlib.import_module(PACKAGE)
+    public = getattr(package, "__all__", [n for n in vars(package) if not n.startswith("_")])
+    home = f"{PACKAGE}.{module}"
+    names = [n for n in public if getattr(getattr(package, n), "__module__", None) == home]
+    if names:
+        return PACKAGE, names
+    own = importlib.import_module(home)
+    return home, [
+        n
+        for n in getattr(own, "__all__", [n for n in vars(own) if not n.startswith("_")])
+        if getattr(vars(own).get(n), "__module__", None) == home
+    ]
+
+
+def markup(prefix: str, name: str) -> list[str]:
+    """The autodoc directive for one name."""
+    thing = getattr(importlib.import_module(prefix), name)
+    kind = "class" if inspect.isclass(thing) else "function" if callable(thing) else "data"
+    if inspect.isclass(thing) and issubclass(thing, BaseException):
+        kind = "exception"
+    lines = [f".. auto{kind}:: {prefix}.{name}"]
+    if inspect.isclass(thing):
+        # Fields are described under "Args"; listed again they would say nothing new.
+        fields = {*getattr(thing, "_fields", ()), *getattr(thing, "__dataclass_fields__", ())}
+        members = [
+            n
+            for n, value in vars(thing).items()
+            if not n.startswith("_") and n not in fields and getattr(value, "__doc__", None)
+            and (callable(value) or isinstance(value, property | classmethod | staticmethod))
+        ]  # fmt: skip
+        lines += [f"   :members: {', '.join(members)}"] if members else []
+    return [*lines, ""]
+
+
+class Library(SphinxDirective):
+    """What one file of the library is about, a table of its names, and the full entries."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module = self.arguments[0]
+        try:
+            prefix, names = exported(module)
+        except ImportError as error:
+            logger.warning("library: %s", error, location=self.get_location())
+            return []
+        if not names:
+            logger.warning("library: %s exports nothing", module, location=self.get_location())
+            return []
+        about = inspect.getdoc(sys.modules[f"{PACKAGE}.{module}"]) or ""
+        lines = [*docmath.convert(about.splitlines()), "", f".. currentmodule:: {prefix}", ""]
+        lines += [".. autosummary::", "   :nosignatures:", ""]
+        lines += [*(f"   {name}" for name in names), ""]
+        for name in names:
+            lines += markup(prefix, name)
+        holder = nodes.Element()
+        self.state.nested_parse(StringList(lines, f"{PACKAGE}/{module}.py"), 0, holder)
+        return holder.children
+
+
+def signature(app: Sphinx, what, name, obj, options, args, result):
+    """The signature with its annotations as written; autodoc's own where there is none."""
+    if not name.startswith(PACKAGE) or what not in ("class", "function", "method"):
+        return None
+    try:
+        written = inspect.signature(obj)
+    except (TypeError, ValueError):
+        return None
+    parameters = list(written.parameters.values())
+    if what == "method" and parameters and parameters[0].name == "self":
+        parameters = parameters[1:]
+    written = written.replace(parameters=parameters)
+    text = stringify_signature(written, show_return_annotation=False)
+    returns = written.return_annotation
+    shown = what != "class" and isinstance(returns, str)
+    return text, returns if shown else None
+
+
+def internal(app: Sphinx, env, node, inner):
+    """Leave unlinked the name of a class that the library has and does not export."""
+    if node.get("refdomain") == "py":
+        name = str(node["reftarget"]).rpartition(".")[2]
+        homes = [module for path, module in sys.modules.items() if path.startswith(f"{PACKAGE}.")]
+        if any(inspect.isclass(getattr(module, name, None)) for module in homes):
+            return inner
+    return None
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("library", Library)
+    app.connect("autodoc-process-signature", signature)
+    app.connect("missing-reference", internal)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,177 @@
+"""The book's figures. Each function draws on given axes, or makes its own, and returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import ArrayLike, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from narrowlib.activations import Activation
+from narrowlib.model import Params, forward
+
+BLUE, VERMILION = "#0072B2", "#D55E00"
+
+
+def book_style() -> None:
+    """Use the book's Matplotlib style from here on.
+
+    Returns:
+        Nothing.
+
+    Example:
+        >>> from narrowlib import plots
+        >>> plots.book_style()
+        >>> plots.plt.rcParams["savefig.facecolor"]
+        'white'
+    """
+    plt.style.use(Path(__file__).with_name("book.mplstyle"))
+
+
+def _axes(ax: Axes | None, **size: tuple[float, float]) -> Axes:
+    return plt.subplots(**size)[1] if ax is None else ax
+
+
+def plane(
+    params: Params,
+    X: Float[ArrayLike, "n 2"],
+    y: Float[ArrayLike, " n"],
+    *,
+    activation: str | Activation = "tanh",
+    ax: Axes | None = None,
+) -> Axes:
+    """A network on the plane: its outputs as colours, its samples as marked points.
+
+    Args:
+        params: weights of a network with two inputs and one output.
+        X: samples, shape (n, 2).
+        y: labels ±1, shape (n,): drawn as plus signs and circles.
+        activation: a name of `activations()` or an `Activation`.
+        ax: where to draw; `None` for a new figure.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> import jax
+        >>> import narrowlib as nl
+        >>> from narrowlib import plots
+        >>> data = nl.gaussian(jax.random.key(0), n=6, d=2)
+        >>> ax = plots.plane(nl.lecun(jax.random.key(1), d=2, m=3), data.X, data.y)
+        >>> plots.plt.close(ax.figure)
+    """
+    ax = _axes(ax, figsize=(4.0, 3.6))
+    X, y = np.asarray(X), np.asarray(y)
+    reach = 1.15 * float(np.abs(X).max())
+    line = np.linspace(-reach, reach, 121)
+    grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    outputs = forward(params, jnp.asarray(grid, params.W.dtype), activation=activation)
+    outputs = np.clip(np.asarray(outputs).reshape(121, 121), -1.5, 1.5)
+    ax.contourf(line, line, outputs, levels=np.linspace(-1.5, 1.5, 13), cmap="RdBu")
+    if outputs.min() < 0 < outputs.max():
+        ax.contour(line, line, outputs, levels=[0.0], colors="0.35", linewidths=0.9)
+    for sign, marker, colour in ((1, "P", BLUE), (-1, "o", VERMILION)):
+        chosen = np.sign(y) == sign
+        ax.scatter(*X[chosen].T, marker=marker, s=60, color=colour, edgecolor="white", zorder=3)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    ax.grid(False)
+    return ax
+
+
+def loss_curves(
+    curves: Mapping[str, Float[ArrayLike, " steps"]], *, ax: Axes | None = None
+) -> Axes:
+    """Training losses against steps, both on logarithmic scales.
+
+    Args:
+        curves: for each method's name its loss after each step.
+        ax: where to draw; `None` for a new figure.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> from narrowlib import plots
+        >>> ax = plots.loss_curves({"halving": [0.5, 0.25, 0.125]})
+        >>> ax.get_xscale()
+        'log'
+        >>> plots.plt.close(ax.figure)
+    """
+    ax = _axes(ax)
+    for name, losses in curves.items():
+        losses = np.asarray(losses)
+        steps = np.arange(1, len(losses) + 1)
+        ax.plot(steps, losses, label=name, marker="o" if len(losses) < 20 else None, markersize=4)
+    ax.set(xscale="log", yscale="log", xlabel="step", ylabel="training loss ℓ")
+    ax.legend()
+    return ax
+
+
+def rank_by_width(
+    widths: Sequence[int],
+    ranks: Mapping[str, Int[ArrayLike, " widths"]],
+    samples: int,
+    *,
+    predicted: Mapping[int, int] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Numerical ranks of the Jacobian against the number of neurons.
+
+    Args:
+        widths: numbers of neurons.
+        ranks: for each data set's name a rank for each width.
+        samples: n, the rank to reach, drawn as a line.
+        predicted: a predicted rank for each width, drawn as crosses.
+        ax: where to draw; `None` for a new figure.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> from narrowlib import plots
+        >>> ax = plots.rank_by_width([2, 4], {"data": [5, 10]}, samples=10)
+        >>> plots.plt.close(ax.figure)
+    """
+    ax = _axes(ax)
+    ax.axhline(samples, color="0.4", linewidth=1, linestyle="-")
+    ax.annotate(f"n = {samples}", (widths[0], samples), (0, 4), textcoords="offset points")
+    for name, values in ranks.items():
+        ax.plot(widths, np.asarray(values), marker="o", markersize=5, label=name)
+    if predicted is not None:
+        ax.plot(
+            list(predicted), list(predicted.values()), "x", color="black", ms=9, label="predicted"
+        )
+    ax.set(xlabel="number of neurons m", ylabel="rank of the Jacobian")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def image_row(
+    images: Float[ArrayLike, "k height width"], titles: Sequence[str]
+) -> Figure:
+    """Small grey images in a row, each with a title.
+
+    Args:
+        images: values from 0 to 1, shape (k, height, width).
+        titles: k of them.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> import narrowlib as nl
+        >>> from narrowlib import plots
+        >>> plots.plt.close(plots.image_row(nl.digits(n=3).images, ["a", "b", "c"]))
+    """
+    images = np.asarray(images)
+    figure, axes = plt.subplots(1, len(images), figsize=(0.8 * len(images), 1.1))
+    for ax, image, title in zip(axes, images, titles, strict=True):
+        ax.imshow(1 - image, cmap="gray", vmin=0, vmax=1)
+        ax.set_title(title, fontsize=10)
+        ax.axis("off")
+    return figure

@@ -1,0 +1,95 @@
+"""What a solver returns: the parameters, why it stopped, and how it got there."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from narrowlib._checks import is_concrete
+from narrowlib.model import Params
+
+
+class RESULTS(enum.Enum):
+    """Why a solver stopped. The value is the message; the order is the code in traced programs."""
+
+    converged = "Converged: the stationarity measure fell to the tolerance."
+    max_steps = "Stopped at max_steps before reaching the tolerance: allow more, or loosen tol."
+    step_too_small = (
+        "No step of any size decreases the loss: the limit of the arithmetic, or a kink."
+    )
+    non_finite = (
+        "The next step gave NaN or infinity; the last finite parameters are kept. "
+        "Take a smaller step_size."
+    )
+    rank_deficient = (
+        "The Jacobian does not have full row rank: no Newton step exists. "
+        "Use more neurons, or look for equal samples and inputs that hardly vary."
+    )
+
+    @property
+    def code(self) -> int:
+        """The number that stands for it inside compiled programs."""
+        return list(RESULTS).index(self)
+
+
+class SolverError(RuntimeError):
+    """Raised with `throw=True` when a solver did not converge. It carries the `solution`."""
+
+    def __init__(self, solution: Solution):
+        super().__init__(solution.result.value)
+        self.solution = solution
+
+
+class Solution(NamedTuple):
+    """What every solver of this library returns, as a pytree.
+
+    Args:
+        params: the last (and feasible) parameters.
+        code: why it stopped, as an integer array; read it through `result`.
+        stats: what happened, a dictionary of numbers and of arrays with an entry a step.
+        state: the solver's own state, for going on from here.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import narrowlib as nl
+        >>> nl.Solution(params=None, code=jnp.array(1), stats={}, state=None).result.name
+        'max_steps'
+    """
+
+    params: Params
+    code: Array
+    stats: dict[str, Any]
+    state: Any
+
+    @property
+    def result(self) -> Any:
+        """The `RESULTS` member; for a batch of solutions, an object array of them."""
+        if not is_concrete(self.code):
+            raise ValueError(
+                "result: got a traced value. Read `.code` inside jit or vmap, `.result` outside."
+            )
+        members = np.array(list(RESULTS), dtype=object)[np.asarray(self.code)]
+        return members
+
+
+def finish(solution: Solution, throw: bool) -> Solution:
+    """Raise if asked to and not converged; cut histories to the steps taken, where known."""
+    if not is_concrete(solution.code):
+        if throw:
+            raise ValueError(
+                "throw: got True inside jit or vmap, where nothing can be raised. "
+                "Pass throw=False and look at `.code`."
+            )
+        return solution
+    steps = solution.stats["num_steps"]
+    if np.ndim(steps) == 0:
+        history = jax.tree.map(lambda a: a[: int(steps)], solution.stats["history"])
+        solution = solution._replace(stats={**solution.stats, "history": history})
+    if throw and bool(jnp.any(solution.code != RESULTS.converged.code)):
+        raise SolverError(solution)
+    return solution

@@ -1,0 +1,112 @@
+"""Runs the book's notebooks in place and stores their outputs, times and versions.
+
+`python scripts/execute.py` runs all of them; `python scripts/execute.py PATH ...` those named.
+"""
+
+import argparse
+import datetime
+import os
+import sys
+import time
+from pathlib import Path
+
+import book_status
+import nbformat
+from book_status import ROOT
+from nbclient import NotebookClient
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+CELL_SECONDS = 300
+
+
+def find_notebooks() -> list[Path]:
+    """Every notebook of the book, in reading order."""
+    found = (ROOT / "book").rglob("*.ipynb")
+    return sorted(p for p in found if ".ipynb_checkpoints" not in p.parts)
+
+
+def clean(notebook: nbformat.NotebookNode) -> None:
+    """Leaves only the metadata that says something about the page, not about the run."""
+    notebook.metadata.kernelspec = dict(KERNEL)
+    notebook.metadata.language_info = {"name": "python"}
+    for cell in notebook.cells:
+        for name in ("execution", "collapsed", "scrolled", "ExecuteTime", "vscode"):
+            cell.metadata.pop(name, None)
+
+
+def complaints(notebook: nbformat.NotebookNode) -> list[str]:
+    """What must not be stored: warnings, progress bars and paths of this machine."""
+    found = []
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                found.append(f"cell {number} writes to stderr: {output.text.strip()[:300]}")
+            shown = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            if str(ROOT) in shown or str(Path.home()) in shown:
+                found.append(f"cell {number} shows a path of this machine")
+    return found
+
+
+def execute(path: Path) -> dict:
+    """Runs one notebook in its own folder and returns its entry for the status file."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+    )
+    start = time.perf_counter()
+    client.execute()
+    seconds = time.perf_counter() - start
+    clean(notebook)
+    if found := complaints(notebook):
+        raise SystemExit(f"{path}: not stored.\n  " + "\n  ".join(found))
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)
+    return {
+        "seconds": round(seconds, 1),
+        "executed": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "cells": sum(cell.cell_type == "code" for cell in notebook.cells),
+        "source_sha256": book_status.source_sha256(notebook),
+    }
+
+
+def main() -> None:
+    """Executes, then records."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: every notebook of book/")
+    named = [path.resolve() for path in parser.parse_args().notebooks]
+    everything = find_notebooks()
+    if unknown := [path for path in named if path not in everything]:
+        sys.exit(f"No notebook of the book: {', '.join(map(str, unknown))}")
+
+    setting = {"versions": book_status.versions(), "machine": book_status.machine()}
+    old = book_status.read()
+    others = {str(p.relative_to(ROOT)) for p in everything if p not in named}
+    if named and others & set(old["notebooks"]) and {k: old[k] for k in setting} != setting:
+        sys.exit(
+            "The other notebooks were run with other versions or on another machine than these:\n"
+            f"  then { ({k: old[k] for k in setting}) }\n  now  {setting}\n"
+            "Run 'make execute' without NB, so that one line holds for all."
+        )
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    for path in named or everything:
+        name = path.relative_to(ROOT).as_posix()
+        print(f"{name} ... ", end="", flush=True)
+        entry = execute(path)
+        print(f"{entry['seconds']} s")
+        status = book_status.read() | setting
+        status["notebooks"][name] = entry
+        book_status.write(status)
+
+    status = book_status.read() | setting
+    names = {path.relative_to(ROOT).as_posix() for path in everything}
+    status["notebooks"] = {k: v for k, v in status["notebooks"].items() if k in names}
+    book_status.write(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The pages as a reader's browser shows them: offline, on a phone, in both themes."""
+
+import io
+import itertools
+from urllib.parse import urlsplit
+
+import pytest
+from book_build import ROOT, sources
+from PIL import Image
+from visiting import Visit
+
+pytestmark = pytest.mark.slow
+
+DOCUMENTS = list(sources.documents(ROOT))
+CHAPTERS = list(sources.notebooks(ROOT))
+pages = pytest.mark.parametrize("name", [*DOCUMENTS, "genindex", "search"])
+chapters = pytest.mark.parametrize("name", CHAPTERS)
+
+
+def outside(requests):
+    """The requests that left this machine."""
+    return [
+        url
+        for url in requests
+        if urlsplit(url).scheme not in ("file", "data", "blob")
+        and urlsplit(url).hostname != "127.0.0.1"
+    ]
+
+
+@pages
+def test_a_page_asks_no_other_host_and_has_no_error(name, visit):
+    seen = visit(name)
+    assert len(seen.requests) > 1
+    assert outside(seen.requests) == []
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("name", [DOCUMENTS[0], *CHAPTERS])
+def test_a_page_reads_from_a_file(name, browser, html):
+    seen = Visit(browser, (html / f"{name}.html").as_uri())
+    try:
+        assert outside(seen.requests) == []
+        assert seen.complaints == []
+        assert seen.page.locator("mjx-container").count() > 0
+    finally:
+        seen.context.close()
+
+
+@pages
+def test_formulas_have_no_error_and_are_all_set(name, visit):
+    page = visit(name).page
+    assert page.locator("mjx-merror").count() == 0
+    left = page.locator(".math").evaluate_all(
+        "all => all.filter(e => !e.querySelector('mjx-container')).map(e => e.textContent)"
+    )
+    assert left == []
+
+
+@pages
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_does_not_scroll_sideways(name, scheme, visit):
+    seen = visit(name, width=390, scheme=scheme)
+    assert seen.complaints == []
+    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert seen.page.evaluate(wide) <= 0
+    assert seen.page.evaluate("() => document.documentElement.dataset.theme") == scheme
+
+
+@pages
+def test_images_have_alternative_text_and_headings_an_order(name, visit):
+    page = visit(name).page
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    levels = page.locator("article :is(h1, h2, h3, h4, h5, h6)").evaluate_all(
+        "all => all.map(e => Number(e.tagName[1]))"
+    )
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+
+
+def luminance(colour):
+    """The relative luminance of an sRGB colour, as WCAG 2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """The contrast ratio of two colours, from 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+# The text's colour and what lies behind it, blending half-transparent layers from the page up.
+COLOURS = """all => all.map(e => {
+  const parse = c => {
+    const canvas = document.createElement("canvas").getContext("2d");
+    canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data].map(x => x / 255);
+  };
+  const layers = [];
+  for (let node = e; node; node = node.parentElement)
+    layers.unshift(parse(getComputedStyle(node).backgroundColor));
+  let back = [1, 1, 1];
+  for (const [r, g, b, a] of layers)
+    back = [r, g, b].map((c, k) => a * c + (1 - a) * back[k]);
+  return [parse(getComputedStyle(e).color).slice(0, 3), back, e.textContent];
+})"""
+
+
+@pages
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_boxes_badges_and_links_have_contrast(name, scheme, visit):
+    page = visit(name, scheme=scheme).page
+    found = page.locator(
+        "article :is(p, li, dt, td, th, a:not(.headerlink), code, figcaption, summary, span.claim)"
+    )
+    low = [
+        (round(contrast(front, back), 2), text.strip()[:40])
+        for front, back, text in found.evaluate_all(COLOURS)
+        if contrast(front, back) < 4.5
+    ]
+    assert low == []
+
+
+@chapters
+def test_figures_keep_their_light_paper_in_the_dark_theme(name, visit):
+    figures = visit(name, scheme="dark").page.locator("div.cell_output img:visible")
+    for figure in figures.all():
+        shot = Image.open(io.BytesIO(figure.screenshot())).convert("RGB")
+        edge = [shot.getpixel((x, y)) for x in (4, shot.width - 5) for y in (4, shot.height - 5)]
+        assert min(min(pixel) for pixel in edge) > 200
+
+
+@chapters
+def test_folded_parts_open_on_a_click(name, visit):
+    page = visit(name, width=1280, scheme="light").page
+    titles = page.locator(".admonition.toggle > .admonition-title")
+    for title in titles.all():
+        title.click(position={"x": 40, "y": 12})  # on the words, not on the arrow
+    assert page.locator(".admonition.toggle.toggle-hidden").count() == 0
+    folded = page.locator("article details:not([open]) > summary")
+    for _ in range(folded.count()):
+        folded.first.click()
+    assert page.locator("article details:not([open])").count() == 0

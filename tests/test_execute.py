@@ -1,0 +1,96 @@
+"""`make execute` stores outputs and says when and with what; it stores nothing it should not."""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import working_tree
+
+pytestmark = pytest.mark.slow
+NAME = "book/1_part/01_page.ipynb"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A project with the scripts and no book."""
+    for name in working_tree.names():
+        if name.startswith("scripts/"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes((working_tree.ROOT / name).read_bytes())
+    return tmp_path
+
+
+def add(tree, name, *sources):
+    path = tree / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def execute(tree, *names):
+    command = [sys.executable, "scripts/execute.py", *names]
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+
+
+def status(tree):
+    return json.loads((tree / "book" / "status.json").read_text(encoding="utf-8"))
+
+
+def test_outputs_and_status_are_stored(tree):
+    path = add(tree, NAME, "import pathlib; n = 20", "print(n + 1, pathlib.Path().resolve().name)")
+    done = execute(tree)
+    assert done.returncode == 0, done.stderr
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.cells[1].outputs[0].text == "21 1_part\n"
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert all(cell.metadata == {} for cell in notebook.cells)
+    entry = status(tree)["notebooks"][NAME]
+    assert entry["cells"] == 2 and entry["seconds"] >= 0 and len(entry["source_sha256"]) == 64
+    wanted = {"python", "jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "narrowlib"}
+    assert set(status(tree)["versions"]) == wanted
+
+    path.unlink()
+    add(tree, "book/1_part/02_next.ipynb", "1")
+    assert execute(tree).returncode == 0
+    assert list(status(tree)["notebooks"]) == ["book/1_part/02_next.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("import warnings; warnings.warn('careful')", "writes to stderr"),
+        ("import pathlib; print(pathlib.Path().resolve())", "shows a path of this machine"),
+        ("raise RuntimeError('no')", "RuntimeError"),
+    ],
+)
+def test_a_bad_run_is_not_stored(tree, source, complaint):
+    path = add(tree, NAME, source)
+    before = path.read_bytes()
+    done = execute(tree)
+    assert done.returncode != 0 and complaint in done.stderr
+    assert path.read_bytes() == before
+    assert not (tree / "book" / "status.json").exists()
+
+
+def test_one_notebook_is_not_run_under_other_versions_than_the_rest(tree):
+    add(tree, NAME, "1")
+    add(tree, "book/1_part/02_next.ipynb", "2")
+    assert execute(tree).returncode == 0
+    old = status(tree)
+    old["versions"]["jax"] = "0.0.1"
+    (tree / "book" / "status.json").write_text(json.dumps(old), encoding="utf-8")
+    done = execute(tree, NAME)
+    assert done.returncode != 0 and "Run 'make execute' without NB" in done.stderr
+    assert status(tree) == old
+    assert execute(tree).returncode == 0
+    assert status(tree)["versions"] != old["versions"]
+    assert execute(tree, NAME).returncode == 0
+
+
+def test_a_name_outside_the_book_is_refused(tree):
+    add(tree, NAME, "1")
+    done = execute(tree, "book/none.ipynb")
+    assert done.returncode != 0 and "No notebook of the book" in done.stderr
