@@ -7,6 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 INDEX  := _build/html/index.html
+# Data sets that need no download, where a folder of them lies beside the checkout.
+export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
+
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
@@ -50,6 +53,7 @@ format: $(READY)  ## rewrite the code in the project's format
 
 execute: $(READY)  ## run the notebooks and store their outputs (NB=path for one)
 	$(BIN)/python scripts/execute.py $(NB)
+	$(BIN)/python scripts/readme_picture.py
 
 bench: $(READY)  ## run the comparisons with other libraries
 	PYTHON="$(CURDIR)/$(BIN)/python" bash benchmarks/run.sh

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -73,8 +74,11 @@ def check_number(
 
 
 def check_finite(name: str, x: Any) -> None:
-    if is_concrete(x) and not bool(jnp.all(jnp.isfinite(x))):
-        count = int(jnp.sum(~jnp.isfinite(x)))
+    if not is_concrete(x):
+        return
+    # in NumPy: under jit even a JAX operation on numbers at hand would be traced
+    count = int(np.sum(~np.isfinite(np.asarray(x))))
+    if count:
         fail(name, f"{count} entries that are NaN or infinite", "Remove or fill them first.")
 
 

@@ -68,10 +68,11 @@ class Certificate:
         path = Path(path)
         path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
         header = {"format": FORMAT, "kind": self.kind, "claims": self.claims}
+        contents: dict[str, Any] = {"header": np.array(json.dumps(header)), **self.arrays}
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz.part")
         try:
             with os.fdopen(handle, "wb") as stream:
-                np.savez_compressed(stream, header=np.array(json.dumps(header)), **self.arrays)
+                np.savez_compressed(stream, **contents)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from narrowlib._checks import check_even, check_number, fail, float_array, is_concrete
@@ -24,7 +25,7 @@ from narrowlib.projections import (
 
 @frozen_pytree()
 class PairedCone(Constraint):
-    r"""Paired output weights of like size: v = (u; −u), $u_j \ge \zeta$, $\max u \le \kappa \min u$.
+    r"""Paired output weights of like size: v = (u; −u), $\zeta \le u_j$, $\max u \le \kappa\min u$.
 
     Args:
         zeta: $\zeta \ge 0$, the least size. Theorem 4 needs it above 0; 0 is there as a control.
@@ -106,15 +107,14 @@ class CircularCone(Constraint):
         check_number("half_angle", self.half_angle, above=0, below=float(jnp.pi / 2))
         check_number("zeta", self.zeta, minimum=0)
         if is_concrete(self.axis):
-            axis = float_array("axis", self.axis, (1, 2))
+            float_array("axis", self.axis, (1, 2))
+            axis = np.asarray(self.axis)
             half = check_even("the number of rows of the axis", axis.shape[0]) // 2
-            if not bool(jnp.all(axis[:half] == -axis[half:])) or not bool(jnp.any(axis != 0)):
+            if not np.array_equal(axis[:half], -axis[half:]) or not np.any(axis):
                 fail("axis", "halves that are not (A; −A), A ≠ 0", "Use a mirrored start's v.")
 
     def project(self, x: Array) -> Array:
-        return project_circular_cone(
-            x, axis=self.axis, half_angle=self.half_angle, zeta=self.zeta
-        )
+        return project_circular_cone(x, axis=self.axis, half_angle=self.half_angle, zeta=self.zeta)
 
     def tangent(self, x: Array, direction: Array) -> Array:
         A, A0, D = paired_part(x), paired_part(self.axis), paired_part(direction)

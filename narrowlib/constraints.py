@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from narrowlib._checks import check_number, fail, float_array, is_concrete
@@ -150,7 +151,7 @@ class Ball(Constraint):
     def __post_init__(self) -> None:
         if is_concrete(self.center):
             float_array("center", self.center, (1, 2))
-            if not bool(jnp.all(jnp.isfinite(self.center))):
+            if not np.all(np.isfinite(np.asarray(self.center))):
                 fail("center", "entries that are NaN or infinite", "Pass a finite center.")
         check_number("radius", self.radius, minimum=0)
 
@@ -197,7 +198,7 @@ class Product:
         >>> import jax
         >>> import narrowlib as nl
         >>> start = nl.mirrored_lecun(jax.random.key(0), d=3, m=4)
-        >>> C = nl.Product(W=nl.Ball(center=start.W, radius=0.5), v=nl.PairedCone(zeta=0.1, kappa=2))
+        >>> C = nl.Product(W=nl.Ball(start.W, radius=0.5), v=nl.PairedCone(zeta=0.1, kappa=2))
         >>> float(C.violation(start))
         0.0
     """

@@ -82,7 +82,8 @@ def gaussian(key: Key[Array, ""], *, n: int, d: int) -> Dataset:
         >>> nl.gaussian(jax.random.key(0), n=100, d=5).X.shape
         (100, 5)
     """
-    check_int("n", n, 1), check_int("d", d, 1)
+    check_int("n", n, 1)
+    check_int("d", d, 1)
     key_X, key_y = jax.random.split(key)
     return Dataset(jax.random.normal(key_X, (n, d), float), random_labels(key_y, n))
 
@@ -162,8 +163,9 @@ def digits(
     """
     from sklearn.datasets import load_digits
 
-    raw = load_digits()
-    return _images(raw.images / 16.0, raw.target, n, labels, key, standardize)
+    pixels, classes = load_digits(return_X_y=True)
+    images = pixels.reshape(-1, 8, 8) / 16.0
+    return _images(images, classes, n, labels, key, standardize)
 
 
 def mnist(
@@ -264,10 +266,10 @@ def _images(
         fail("n", n, f"There are {len(images)} images: ask for at most as many.")
     if labels not in LABELS:
         fail("labels", repr(labels), f"Choose one of {', '.join(LABELS)}.")
-    if labels == "random" and key is None:
-        fail("key", "None", "Random labels need a key: pass key=jax.random.key(0).")
     images, classes = images[:n], np.asarray(classes[:n], int)
     if labels == "random":
+        if key is None:
+            fail("key", "None", "Random labels need a key: pass key=jax.random.key(0).")
         y = random_labels(key, n)
     else:
         y = jnp.asarray(np.eye(10)[classes] if labels == "one_hot" else classes)

@@ -82,7 +82,7 @@ def _memorising_width(answer: Any) -> Verdict:
     if value is None:
         return Verdict(False, "Pass one number.")
     if value == right:
-        return Verdict(True, "Two neurons for each d samples: the halves of a pair are no use alone.")
+        return Verdict(True, "Two neurons for each d samples: a pair counts once.")
     if value == math.ceil(n / d):
         return Verdict(False, "That is n/d. The mirrored halves of J are equal but for the sign.")
     if value in (n, 1797):
@@ -111,15 +111,15 @@ def _gram_entry(answer: Any) -> Verdict:
         K = np.asarray(answer(X, W, np.array(v)) if callable(answer) else answer, float)
     except Exception as error:
         return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+    if K.shape == (4, 4) and np.allclose(K, J.T @ J, atol=1e-6):
+        return Verdict(False, "That is JᵀJ, over weights. J Jᵀ runs over samples.")
     if K.shape != (2, 2):
         return Verdict(False, f"J Jᵀ is n × n, here (2, 2); yours has shape {K.shape}.")
     if np.allclose(K, J @ J.T, atol=1e-6):
         return Verdict(True, "It agrees with finite differences.")
-    if np.allclose(K, J.T @ J, atol=1e-6):
-        return Verdict(False, "That is JᵀJ, over weights. J Jᵀ runs over samples.")
     if np.allclose(K, (X @ X.T) * (np.tanh(X @ W.T) @ np.tanh(X @ W.T).T), atol=1e-6):
         return Verdict(False, "You used σ where the derivative σ′ belongs.")
-    return Verdict(False, "Write row i of J, block j as v_j σ′(w_j·x_i) x_i, and multiply two rows.")
+    return Verdict(False, "Row i, block j of J is v_j σ′(w_j·x_i) x_i: multiply two rows.")
 
 
 @_exercise("0.3")

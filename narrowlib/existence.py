@@ -116,11 +116,8 @@ def existence_certificate(
     s, L = least_singular_value(params, X, sigma), lipschitz_in_W(params, X, sigma)
     h = L * residual / s**2 if s > 0 and math.isfinite(L) else math.inf
     exists = h < 0.5
-    if exists:
-        # (s/L)(1 − √(1 − 2h)), in a form that does not cancel
-        radius = 2 * residual / s / (1 + math.sqrt(1 - 2 * h))
-    else:
-        radius = math.inf
+    # (s/L)(1 − √(1 − 2h)), in a form that does not cancel
+    radius = 2 * residual / s / (1 + math.sqrt(1 - 2 * h)) if exists else math.inf
     arrays = {"X": X, "y": y, "W": params.W, "v": params.v}
     return ExistenceCertificate(
         arrays={name: np.asarray(value) for name, value in arrays.items()},

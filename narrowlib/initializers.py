@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from narrowlib._checks import check_even, check_int, check_number
@@ -15,7 +16,12 @@ def _output_shape(m: int, outputs: int | None) -> tuple[int, ...]:
 
 
 def lecun(
-    key: Key[Array, ""], *, d: int, m: int, outputs: int | None = None, dtype: object = None
+    key: Key[Array, ""],
+    *,
+    d: int,
+    m: int,
+    outputs: int | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Params:
     r"""LeCun's initialisation: $W_{jk} \sim N(0, 1/d)$ and $v_j \sim N(0, 1/m)$.
 
@@ -56,7 +62,7 @@ def mirrored_lecun(
     m: int,
     outputs: int | None = None,
     scale: float = 1.0,
-    dtype: object = None,
+    dtype: DTypeLike | None = None,
 ) -> Params:
     r"""The mirrored start: every neuron has a twin with the opposite output weight.
 

@@ -74,8 +74,9 @@ def interpolate(
         throw: raise `SolverError` where `tol` was not reached.
 
     Returns:
-        A `Solution`. `stats` hold `loss`, `residual` (‖r‖/‖y‖), `num_steps`, `width`, `scale`,
-        `distance` (‖W − W₀‖), `largest_move` (of one neuron) and `history` (`loss` and `damping` a
+        A `Solution`. `stats` hold `loss`, `residual` (‖r‖/‖y‖, or ‖r‖ where y = 0), `num_steps`,
+        `width`, `scale`, `distance` (‖W − W₀‖), `largest_move` (of one neuron) and `history`
+        (`loss` and `damping` a
         step); `state` is the start, a `Params`. With `throw=False` a start that lacks full rank
         returns `RESULTS.rank_deficient`.
 
@@ -131,18 +132,13 @@ def interpolate(
     moves = jnp.linalg.norm(W - start.W, axis=1)
     stats |= {
         "loss": half_mean_square(r),
-        "residual": jnp.linalg.norm(r) / jnp.maximum(jnp.linalg.norm(y), tiny(X)),
+        "residual": jnp.linalg.norm(r) / jnp.where(jnp.any(y != 0), jnp.linalg.norm(y), 1),
         "width": unit.W.shape[0],
         "scale": alpha,
         "distance": jnp.linalg.norm(moves),
         "largest_move": jnp.max(moves),
     }
     return finish(Solution(params, code, stats, start), throw)
-
-
-def tiny(x: Array) -> Any:
-    """The smallest normal number of x's precision: keeps a quotient finite."""
-    return jnp.finfo(x.dtype).tiny
 
 
 def _distinct(X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -211,7 +207,12 @@ def _newton(
     start: Params, X: Array, y: Array, sigma: Activation, XX: Array, tol: Array, max_steps: int
 ) -> tuple[Array, Array, dict[str, Any]]:
     """Damped Gauss–Newton in W: halve a step until the residual falls as a share of it should."""
-    goal = tol * jnp.linalg.norm(y)
+    size = jnp.linalg.norm(y)
+    # zero targets: a mirrored start is exact, and misses them by rounding alone
+    rounding = jnp.finfo(y.dtype).eps * jnp.linalg.norm(
+        jnp.abs(sigma.fn(X @ start.W.T)) @ jnp.abs(start.v)
+    )
+    goal = jnp.where(size > 0, tol * size, rounding)
     running, converged, stuck, deficient = (
         jnp.asarray(r.code)
         for r in (
@@ -235,9 +236,7 @@ def _newton(
             t = carry[0] / 2
             return t, residual(W + t * delta)
 
-        t, new = jax.lax.while_loop(
-            too_far, halve, (jnp.ones((), X.dtype), residual(W + delta))
-        )
+        t, new = jax.lax.while_loop(too_far, halve, (jnp.ones((), X.dtype), residual(W + delta)))
         return t, new, t > 0.5**HALVINGS
 
     def advance(carry: tuple) -> tuple:

@@ -6,7 +6,8 @@ So with $D_{ij} = \sigma'(w_j \cdot x_i)$, one output, everything is made of n �
 
 - $J \operatorname{vec}\Delta$ = row sums of $(D \circ v^\top) \circ (X\Delta^\top)$,
 - $J^\top r = ((D \circ v^\top) \circ r)^\top X$,
-- $J J^\top = (X X^\top) \circ (D\, \mathrm{diag}(v)^2 D^\top)$, n²(d + m) multiplications instead of n² m d.
+- $J J^\top = (X X^\top) \circ (D\, \mathrm{diag}(v)^2 D^\top)$: n²(d + m) multiplications
+  instead of n² m d.
 
 Rows of several outputs are numbered sample by sample: row i K + k.
 """
@@ -147,7 +148,8 @@ def gram(
 ) -> Float[Array, "rows rows"]:
     r"""$J J^\top$, the empirical tangent kernel in the hidden weights; J is never formed.
 
-    $$J J^\top = (X X^\top) \circ (D\, \mathrm{diag}(v)^2 D^\top), \quad D_{ij} = \sigma'(w_j \cdot x_i)$$
+    $$J J^\top = (X X^\top) \circ (D\, \mathrm{diag}(v)^2 D^\top), \quad
+      D_{ij} = \sigma'(w_j \cdot x_i)$$
 
     made a block of rows at a time, so that nothing larger than the result is ever stored.
 

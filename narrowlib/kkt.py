@@ -90,7 +90,9 @@ class KKTCertificate(Certificate):
             + (f", on the sphere, λ = {largest:.2e}." if largest > 0 else ", inside.")
         )
         guaranteed = (
-            "not defined here" if self.guaranteed_radius is None else f"{self.guaranteed_radius:.2e}"
+            "not defined here"
+            if self.guaranteed_radius is None
+            else f"{self.guaranteed_radius:.2e}"
         )
         missing = [name for name, holds in self.hypotheses.items() if not holds]
         theorem = "all hold" if not missing else "not met: " + "; ".join(missing)

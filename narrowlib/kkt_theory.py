@@ -36,7 +36,7 @@ def hypotheses_of_theorem_4(
 ) -> tuple[dict[str, bool], float | None]:
     """Theorem 4's hypotheses about the feasible set, and the radius that it allows."""
     ball, cone, m = constraint.W, constraint.v, params.W.shape[0]
-    is_ball, is_cone = isinstance(ball, Ball), isinstance(cone, PairedCone)
+    is_ball = isinstance(ball, Ball)
     mirrored = (
         is_ball and m % 2 == 0 and bool(jnp.all(ball.center[: m // 2] == ball.center[m // 2 :]))
     )
@@ -44,11 +44,11 @@ def hypotheses_of_theorem_4(
         "smooth activation": sigma.smooth,
         "W in a ball": is_ball,
         "mirrored start": mirrored,
-        "v in a paired cone": is_cone,
+        "v in a paired cone": isinstance(cone, PairedCone),
         "ζ > 0": isinstance(cone, PairedCone | CircularCone) and float(cone.zeta) > 0,
     }
     guaranteed = None
-    if mirrored and is_cone and sigma.smooth:
+    if mirrored and isinstance(cone, PairedCone) and sigma.smooth:
         signs = jnp.concatenate([jnp.ones(m // 2, X.dtype), -jnp.ones(m // 2, X.dtype)])
         unit = Params(ball.center, signs)
         s1, L1 = least_singular_value(unit, X, sigma), lipschitz_in_W(unit, X, sigma)

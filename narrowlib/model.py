@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_inputs, check_targets, fail, float_array
 from narrowlib.activations import Activation, get_activation

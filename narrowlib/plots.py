@@ -8,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,8 +33,8 @@ def book_style() -> None:
     plt.style.use(Path(__file__).with_name("book.mplstyle"))
 
 
-def _axes(ax: Axes | None, **size: tuple[float, float]) -> Axes:
-    return plt.subplots(**size)[1] if ax is None else ax
+def _axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
+    return plt.figure(figsize=size).add_subplot() if ax is None else ax
 
 
 def plane(
@@ -65,15 +65,16 @@ def plane(
         >>> ax = plots.plane(nl.lecun(jax.random.key(1), d=2, m=3), data.X, data.y)
         >>> plots.plt.close(ax.figure)
     """
-    ax = _axes(ax, figsize=(4.0, 3.6))
+    ax = _axes(ax, (4.0, 3.6))
     X, y = np.asarray(X), np.asarray(y)
     reach = 1.15 * float(np.abs(X).max())
     line = np.linspace(-reach, reach, 121)
     grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     outputs = forward(params, jnp.asarray(grid, params.W.dtype), activation=activation)
-    outputs = np.clip(np.asarray(outputs).reshape(121, 121), -1.5, 1.5)
-    ax.contourf(line, line, outputs, levels=np.linspace(-1.5, 1.5, 13), cmap="RdBu")
-    if outputs.min() < 0 < outputs.max():
+    outputs = np.clip(np.asarray(outputs).reshape(121, 121), -1.4, 1.4)
+    outputs[np.abs(outputs) < 1e-9] = 0.0  # a mirrored start is zero, but for rounding
+    ax.contourf(line, line, outputs, levels=np.linspace(-1.5, 1.5, 16), cmap="RdBu")
+    if outputs.any():
         ax.contour(line, line, outputs, levels=[0.0], colors="0.35", linewidths=0.9)
     for sign, marker, colour in ((1, "P", BLUE), (-1, "o", VERMILION)):
         chosen = np.sign(y) == sign
@@ -113,8 +114,7 @@ def loss_curves(
 
 
 def rank_by_width(
-    widths: Sequence[int],
-    ranks: Mapping[str, Int[ArrayLike, " widths"]],
+    ranks: Mapping[str, Mapping[int, int]],
     samples: int,
     *,
     predicted: Mapping[int, int] | None = None,
@@ -123,10 +123,9 @@ def rank_by_width(
     """Numerical ranks of the Jacobian against the number of neurons.
 
     Args:
-        widths: numbers of neurons.
-        ranks: for each data set's name a rank for each width.
+        ranks: for each data set's name the rank at each width.
         samples: n, the rank to reach, drawn as a line.
-        predicted: a predicted rank for each width, drawn as crosses.
+        predicted: a predicted rank at each width, drawn as crosses.
         ax: where to draw; `None` for a new figure.
 
     Returns:
@@ -134,26 +133,24 @@ def rank_by_width(
 
     Example:
         >>> from narrowlib import plots
-        >>> ax = plots.rank_by_width([2, 4], {"data": [5, 10]}, samples=10)
+        >>> ax = plots.rank_by_width({"data": {2: 5, 4: 10}}, samples=10)
         >>> plots.plt.close(ax.figure)
     """
     ax = _axes(ax)
     ax.axhline(samples, color="0.4", linewidth=1, linestyle="-")
-    ax.annotate(f"n = {samples}", (widths[0], samples), (0, 4), textcoords="offset points")
-    for name, values in ranks.items():
-        ax.plot(widths, np.asarray(values), marker="o", markersize=5, label=name)
+    for name, of_width in ranks.items():
+        ax.plot(list(of_width), list(of_width.values()), marker="o", markersize=5, label=name)
     if predicted is not None:
-        ax.plot(
-            list(predicted), list(predicted.values()), "x", color="black", ms=9, label="predicted"
-        )
+        widths = list(predicted)
+        ax.plot(widths, list(predicted.values()), "x", color="black", ms=9, label="predicted")
+    left = ax.get_xlim()[0]
+    ax.annotate(f"n = {samples}", (left, samples), (4, 4), textcoords="offset points")
     ax.set(xlabel="number of neurons m", ylabel="rank of the Jacobian")
     ax.legend(loc="lower right")
     return ax
 
 
-def image_row(
-    images: Float[ArrayLike, "k height width"], titles: Sequence[str]
-) -> Figure:
+def image_row(images: Float[ArrayLike, "k height width"], titles: Sequence[str]) -> Figure:
     """Small grey images in a row, each with a title.
 
     Args:

@@ -2,8 +2,8 @@ r"""Projected gradient descent on the constrained problem, the paper's trainer.
 
 $$(W, v) \leftarrow P_C\bigl(W - \eta_W \nabla_W \ell,\ v - \eta \nabla_v \ell\bigr)$$
 
-One step costs two products of an n × d by a d × m matrix: one back through X for the gradient,
-one forward at the new point, whose activations the next step uses again. A rejected trial of
+One step costs two products of an n × d by a d × m matrix: one forward at the new point, one back
+through X for the gradient there, with which the next step begins. A rejected trial of
 backtracking costs one more; the projection and the ray cost O(m d + m log m + n).
 """
 
@@ -26,7 +26,19 @@ from narrowlib.step_sizes import Backtracking, as_rule
 
 
 class Evaluation(NamedTuple):
-    """The network at one point, as far as the next gradient needs it.
+    """The loss at one point. Nothing of the samples' size: it is copied at every step.
+
+    Args:
+        loss: half the mean squared residual.
+        gradient: its gradient, shaped like the parameters.
+    """
+
+    loss: Array
+    gradient: Params
+
+
+class _Forward(NamedTuple):
+    """The network at one point, as far as its gradient needs it.
 
     Args:
         phi: σ(X Wᵀ), shape (n, m).
@@ -46,7 +58,7 @@ class ProjectedGradientState(NamedTuple):
 
     Args:
         params: the feasible parameters.
-        evaluation: the network there.
+        evaluation: the loss and its gradient there.
         step_size: the η used last; before the first step, the first to be tried.
         stationarity: ‖x − P(x − η∇ℓ)‖/η at the parameters before the last step.
         num_steps: steps taken.
@@ -160,7 +172,7 @@ class ProjectedGradient:
         Returns:
             The state after the step.
         """
-        params, X, y = check_problem(state.params, X, y)
+        _, X, y = check_problem(state.params, X, y)
         return _step(self.constraint, as_rule(self.step_size), self.ray_scaling, state, X, y,
                      get_activation(activation), jnp.asarray(-1.0, X.dtype))  # fmt: skip
 
@@ -212,11 +224,19 @@ class ProjectedGradient:
         return finish(Solution(state.params, state.code, stats, state), throw)
 
 
-def _evaluate(params: Params, X: Array, y: Array, sigma: Activation) -> Evaluation:
+def _forward(params: Params, X: Array, y: Array, sigma: Activation) -> _Forward:
     Z = X @ params.W.T
     phi = sigma.fn(Z)
     residual = phi @ params.v - y
-    return Evaluation(phi, sigma.derivative(Z), residual, half_mean_square(residual))
+    return _Forward(phi, sigma.derivative(Z), residual, half_mean_square(residual))
+
+
+def _evaluate(params: Params, at: _Forward, X: Array) -> Evaluation:
+    n = X.shape[0]
+    gradient = Params(
+        W=pull_back(at.slope, params.v, at.residual).T @ X / n, v=at.phi.T @ at.residual / n
+    )
+    return Evaluation(at.loss, gradient)
 
 
 @partial(jax.jit, static_argnames="sigma")
@@ -227,7 +247,7 @@ def _init(
     first = rule.initial if isinstance(rule, Backtracking) else rule.at(jnp.zeros((), int))
     return ProjectedGradientState(
         params=params,
-        evaluation=_evaluate(params, X, y, sigma),
+        evaluation=_evaluate(params, _forward(params, X, y, sigma), X),
         step_size=jnp.asarray(first, X.dtype),
         stationarity=jnp.asarray(jnp.inf, X.dtype),
         num_steps=jnp.zeros((), int),
@@ -240,9 +260,7 @@ def _trial(
 ) -> tuple[Params, Array]:
     """The projected point for η, and the square of the stationarity measure times η."""
     eta_W = eta / scale
-    new = constraint.project(
-        Params(params.W - eta_W * gradient.W, params.v - eta * gradient.v)
-    )
+    new = constraint.project(Params(params.W - eta_W * gradient.W, params.v - eta * gradient.v))
     moved = jnp.sum((new.W - params.W) ** 2) / eta_W + jnp.sum((new.v - params.v) ** 2) / eta
     return new, moved
 
@@ -259,23 +277,18 @@ def _step(
     tol: Array,
 ) -> ProjectedGradientState:
     params, now = state.params, state.evaluation
-    n = X.shape[0]
-    gradient = Params(
-        W=pull_back(now.slope, params.v, now.residual).T @ X / n, v=now.phi.T @ now.residual / n
-    )
     square = params.v**2 if params.v.ndim == 1 else jnp.sum(params.v**2, axis=1)
     scale = jnp.mean(square) if ray_scaling else jnp.ones((), X.dtype)
     scale = jnp.where(scale > 0, scale, 1)
     if isinstance(rule, Backtracking):
-        eta, new, moved, after, found = _search(
-            constraint, rule, state, gradient, scale, X, y, sigma
-        )
+        eta, new, moved, at, found = _search(constraint, rule, state, scale, X, y, sigma)
     else:
         eta = jnp.asarray(rule.at(state.num_steps), X.dtype)
-        new, moved = _trial(constraint, params, gradient, scale, eta)
-        after, found = _evaluate(new, X, y, sigma), jnp.asarray(True)
+        new, moved = _trial(constraint, params, now.gradient, scale, eta)
+        at, found = _forward(new, X, y, sigma), jnp.asarray(True)
     if ray_scaling:
-        new, after = _scale_ray(constraint, new, after, y)
+        new, at = _scale_ray(constraint, new, at, y)
+    after = _evaluate(new, at, X)
     stationarity = jnp.sqrt(moved / eta)
     stationary = stationarity <= tol
     finite = jnp.isfinite(stationarity) & jnp.isfinite(after.loss)
@@ -298,30 +311,32 @@ def _search(
     constraint: Product,
     rule: Backtracking,
     state: ProjectedGradientState,
-    gradient: Params,
     scale: Array,
     X: Array,
     y: Array,
     sigma: Activation,
-) -> tuple[Array, Params, Array, Evaluation, Array]:
+) -> tuple[Array, Params, Array, _Forward, Array]:
     """Shrink η until the step decreases the loss enough."""
     params, now = state.params, state.evaluation
 
-    def attempt(eta: Array) -> tuple[Array, Params, Array, Evaluation, Array]:
-        new, moved = _trial(constraint, params, gradient, scale, eta)
-        after = _evaluate(new, X, y, sigma)
-        enough = after.loss <= now.loss - rule.decrease * moved
-        return eta, new, moved, after, enough
+    def attempt(eta: Array) -> tuple[Array, Params, Array, _Forward, Array]:
+        new, moved = _trial(constraint, params, now.gradient, scale, eta)
+        at = _forward(new, X, y, sigma)
+        enough = at.loss <= now.loss - rule.decrease * moved
+        return eta, new, moved, at, enough
 
     def rejected(carry: tuple) -> Array:
         trials, (_, _, _, _, enough) = carry
         return ~enough & (trials < rule.max_trials)
 
     def shrink(carry: tuple) -> tuple:
-        trials, (eta, *_) = carry
-        eta, new, moved, after, enough = attempt(eta * rule.shrink)
-        # a step so small that it is rounded away decreases nothing, and is no sign of stationarity
-        return trials + 1, (eta, new, moved, after, enough & (moved > 0))
+        trials, (eta, _, moved, _, _) = carry
+        eta, new, moves, after, enough = attempt(eta * rule.shrink)
+        # a step so small that rounding swallows it is no step, and no sign of stationarity: while
+        # none is found, keep the largest moved/η seen (without rounding it grows as η shrinks)
+        enough &= moves > 0
+        moved = jnp.where(enough, moves, jnp.fmax(moves, moved * rule.shrink))
+        return trials + 1, (eta, new, moved, after, enough)
 
     first = jnp.where(state.num_steps > 0, state.step_size * rule.grow, rule.initial)
     start = (jnp.ones((), int), attempt(first.astype(X.dtype)))
@@ -329,8 +344,8 @@ def _search(
 
 
 def _scale_ray(
-    constraint: Product, params: Params, at: Evaluation, y: Array
-) -> tuple[Params, Evaluation]:
+    constraint: Product, params: Params, at: _Forward, y: Array
+) -> tuple[Params, _Forward]:
     """The least loss on {αv}: α = ⟨F, y⟩/⟨F, F⟩, but no less than stays feasible."""
     F = at.residual + y
     square = jnp.sum(F**2)

@@ -50,7 +50,7 @@ def projected(
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         if params is None:
-            fail("params", "None", "Call update(gradients, state, params): the projection needs it.")
+            fail("params", "None", "Call update(gradients, state, params) with them.")
         updates, state = inner.update(updates, state, params, **extra)
         moved = constraint.project(optax.apply_updates(params, updates))
         return jax.tree.map(lambda new, old: new - old, moved, params), state

@@ -195,6 +195,7 @@ def cone_coordinates(A: Array, A0: Array) -> tuple[Array, Array, Array, Array]:
     return height, side, unit, jnp.where(off, rest / jnp.where(off, side, 1), 0)
 
 
+@jax.jit  # the searches below would be compiled anew at every call outside of jit
 def cone_threshold(
     low: Float[Array, " p"], high: Float[Array, " q"], kappa: float | Float[Array, ""]
 ) -> Float[Array, ""]:

@@ -64,9 +64,9 @@ def numerical_rank(
     r"""The rank of the Jacobian J in the hidden weights, with its evidence.
 
     With `method="gram"` the singular values are square roots of the eigenvalues of $J J^\top$:
-    n²(d + m) + n³ operations, but the noise floor is high, $\sqrt{n\,\epsilon}\,\sigma_{\max}$. With
-    `method="svd"` J is formed and the floor is $\max(n, md)\,\epsilon\,\sigma_{\max}$, at n² m d
-    operations and n m d numbers: the way to settle an "undecided".
+    n²(d + m) + n³ operations, but the noise floor is high, $\sqrt{n\,\epsilon}$ times the
+    largest. With `method="svd"` J is formed and the floor is $\max(n, md)\,\epsilon$ times the
+    largest, at n² m d operations and n m d numbers: the way to settle an "undecided".
 
     Args:
         params: weights `W` (m, d) and `v` (m,) or (m, K).

@@ -66,7 +66,7 @@ class Constant:
 class Scheduled:
     """A step size for each step, from an Optax schedule. Solvers make it from a callable."""
 
-    schedule: Callable[[Array], Array]
+    schedule: Callable[..., Any]
 
     def at(self, step: Array) -> Any:
         return self.schedule(step)

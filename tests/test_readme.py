@@ -25,6 +25,12 @@ def test_the_first_python_block_runs_without_a_warning(tmp_path):
     assert done.stdout.strip()
 
 
+def test_the_picture_is_the_one_that_the_chapter_stores():
+    import readme_picture
+
+    assert readme_picture.PICTURE.read_bytes() == readme_picture.stored()
+
+
 def test_the_picture_and_the_linked_files_are_there():
     text = README.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

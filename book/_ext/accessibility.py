@@ -1,9 +1,9 @@
 """Mend in the finished HTML what the extensions get wrong for screen readers.
 
-sphinx-proof gives every box the id `proof-content` and every proof the id `proof`: an
-id may stand once in a page. Matplotlib's animations come with an `<img>` without
-alternative text, a slider and buttons without labels. Their text is taken from the
-same place as every other figure's, `mystnb.image.alt` in the cell's metadata.
+sphinx-proof gives every box the id `proof-content` and every proof the id `proof`, and
+sphinx-exercise does the like: an id may stand once in a page. Matplotlib's animations come
+with an `<img>` without alternative text, a slider and buttons without labels. Their text is
+taken from the same place as every other figure's, `mystnb.image.alt` in the cell's metadata.
 myst-nb labels every folded cell "Toggle hidden content" over the words that it shows.
 A proof folded with `:class: dropdown` has no title to click on; it gets one.
 """
@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 
 from . import sources
 
+REPEATED = re.compile(r' id="(proof|(proof|exercise|solution)-content)"')
 FRAME = re.compile(r'<img(?=[^>]*\bid="_anim_img)(?![^>]*\balt=)')
 SLIDER = re.compile(r'<input(?=[^>]*type="range")(?![^>]*aria-label)')
 BUTTON = re.compile(r'<button title="([^"]+)"(?![^>]*aria-label)')
@@ -33,7 +34,7 @@ def animation_alts(notebook: dict) -> list[str]:
 
 def mend(html: str, alts: list[str]) -> str:
     """The page's body with unique ids and with labels on its animations."""
-    html = re.sub(r' id="proof(-content)?"', "", html)
+    html = REPEATED.sub("", html)
     html = html.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     given = iter(alts)
     html = FRAME.sub(lambda m: f'{m[0]} alt="{escape(next(given, ""), quote=True)}"', html)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .sources import code_cells, text
 
-KINDS = ("theorem", "lemma", "figure", "number", "observation", "control")
+KINDS = ("theorem", "lemma", "proposition", "figure", "number", "observation", "control")
 STATUSES = ("proved", "checked", "reproduced", "contradicted", "open")
 REQUIRED = ("statement", "kind", "status", "tolerance", "seeds")
 OPTIONAL = ("labels", "control", "source")

@@ -23,6 +23,14 @@ logger = logging.getLogger(__name__)
 PACKAGE = "narrowlib"
 
 
+def line(thing: object) -> int:
+    """Where in its file something is defined, so that the page has the file's order."""
+    try:
+        return inspect.getsourcelines(inspect.unwrap(thing))[1]
+    except (OSError, TypeError):
+        return 0
+
+
 def exported(module: str) -> tuple[str, list[str]]:
     """The prefix and the names under which readers reach the public parts of one file."""
     package = importlib.import_module(PACKAGE)
@@ -30,7 +38,7 @@ def exported(module: str) -> tuple[str, list[str]]:
     home = f"{PACKAGE}.{module}"
     names = [n for n in public if getattr(getattr(package, n), "__module__", None) == home]
     if names:
-        return PACKAGE, names
+        return PACKAGE, sorted(names, key=lambda n: line(getattr(package, n)))
     own = importlib.import_module(home)
     return home, [
         n
@@ -89,12 +97,13 @@ def signature(app: Sphinx, what, name, obj, options, args, result):
     """The signature with its annotations as written; autodoc's own where there is none."""
     if not name.startswith(PACKAGE) or what not in ("class", "function", "method"):
         return None
+    init = vars(obj).get("__init__") if what == "class" else None  # Flax's metaclass hides it
     try:
-        written = inspect.signature(obj)
+        written = inspect.signature(init or obj)
     except (TypeError, ValueError):
         return None
     parameters = list(written.parameters.values())
-    if what == "method" and parameters and parameters[0].name == "self":
+    if parameters and parameters[0].name == "self":
         parameters = parameters[1:]
     written = written.replace(parameters=parameters)
     text = stringify_signature(written, show_return_annotation=False)
@@ -104,11 +113,11 @@ def signature(app: Sphinx, what, name, obj, options, args, result):
 
 
 def internal(app: Sphinx, env, node, inner):
-    """Leave unlinked the name of a class that the library has and does not export."""
+    """Leave unlinked a type that the library uses and does not document; a misspelt one warns."""
     if node.get("refdomain") == "py":
         name = str(node["reftarget"]).rpartition(".")[2]
         homes = [module for path, module in sys.modules.items() if path.startswith(f"{PACKAGE}.")]
-        if any(inspect.isclass(getattr(module, name, None)) for module in homes):
+        if any(hasattr(module, name) for module in homes):
             return inner
     return None
 

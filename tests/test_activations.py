@@ -1,0 +1,71 @@
+"""Activations against jax.grad, a fine grid for the curvature, and polynomial fits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from strategies import SMOOTH
+
+import narrowlib as nl
+
+Z = jnp.linspace(-6, 6, 4001)
+each = pytest.mark.parametrize("name", nl.activations())
+
+
+@each
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_derivative_is_the_derivative(name, dtype):
+    sigma, z = nl.get_activation(name), Z[Z != 0].astype(dtype)
+    slope = sigma.derivative(z)
+    assert slope.dtype == sigma.fn(z).dtype == dtype
+    expected = jax.vmap(jax.grad(sigma.fn))(z)
+    np.testing.assert_allclose(slope, expected, rtol=0, atol=50 * jnp.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", [*SMOOTH, "square"])
+def test_curvature_is_the_least_bound(name):
+    sigma = nl.get_activation(name)
+    second = jax.jit(jax.vmap(jax.grad(sigma.derivative)))
+    sizes = np.abs(second(Z))
+    assert sizes.max() <= sigma.curvature * (1 + 1e-12)
+    around = float(Z[sizes.argmax()])
+    peak = minimize_scalar(
+        lambda z: -abs(float(second(jnp.array([z]))[0])),
+        bounds=(around - 0.01, around + 0.01),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    assert -peak.fun == pytest.approx(sigma.curvature, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [*SMOOTH, "square"])
+def test_generic_means_that_no_polynomial_fits(name):
+    sigma, z = nl.get_activation(name), np.linspace(-3, 3, 101)
+    values = np.asarray(sigma.fn(jnp.asarray(z)))
+    misfit = values - np.polynomial.Polynomial.fit(z, values, 6)(z)
+    assert (abs(misfit).max() > 1e-6) == sigma.generic
+
+
+@each
+def test_extreme_arguments_are_finite(name):
+    sigma = nl.get_activation(name)
+    z = jnp.array([-1e4, -800.0, -50.0, 0.0, 50.0, 800.0, 1e4])
+    for value in (sigma.fn(z), sigma.derivative(z), jax.vmap(jax.grad(sigma.fn))(z)):
+        assert bool(jnp.all(jnp.isfinite(value)))
+
+
+def test_flags_of_the_controls():
+    relu, square = nl.get_activation("relu"), nl.get_activation("square")
+    assert not relu.generic and not relu.smooth
+    assert not square.generic and square.smooth
+    assert all(nl.get_activation(name).generic for name in SMOOTH)
+    assert all(nl.get_activation(name).smooth for name in SMOOTH)
+
+
+def test_an_activation_of_ones_own_is_used_as_it_is():
+    sine = nl.Activation("sine", jnp.sin, jnp.cos, curvature=1.0)
+    assert nl.get_activation(sine) is sine
+    params = nl.Params(jnp.ones((2, 1)), jnp.ones(2))
+    output = nl.forward(params, jnp.array([[0.5]]), activation=sine)
+    assert float(output[0]) == pytest.approx(2 * np.sin(0.5))

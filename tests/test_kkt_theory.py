@@ -1,0 +1,93 @@
+"""Theorem 4's radius and the bound for approximate KKT points, written out again.
+
+That the bound holds at hundreds of points is in test_theorems.py.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from strategies import SMOOTH, problem
+
+import narrowlib as nl
+from narrowlib.kkt_theory import hypotheses_of_theorem_4, residual_bound
+
+X, Y = problem(0)
+START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("per_neuron", [False, True])
+@pytest.mark.parametrize("kappa", [1.0, 3.0])
+def test_the_guaranteed_radius(name, per_neuron, kappa):
+    sets = nl.Product(W=nl.Ball(START.W, 0.1, per_neuron=per_neuron), v=nl.PairedCone(0.1, kappa))
+    sigma = nl.get_activation(name)
+    _, radius = hypotheses_of_theorem_4(START, X, sets, sigma)
+    signs = jnp.array([1.0, 1.0, -1.0, -1.0])
+    J = np.asarray(nl.jacobian(nl.Params(START.W, signs), X, activation=name))
+    s1 = np.linalg.svd(J, compute_uv=False)[-1]
+    Xn = np.asarray(X)
+    L1 = sigma.curvature * np.sqrt((Xn**2).sum(axis=1)).max() * np.linalg.norm(Xn, 2)
+    frobenius, rows = 2 * s1 / (3 * kappa * L1), s1 / (kappa * L1 * (math.sqrt(4) + 2))
+    assert radius == pytest.approx(rows if per_neuron else frobenius, rel=1e-5)
+
+
+@pytest.mark.parametrize("share, holds", [(0.99, True), (1.01, False)])
+def test_the_radius_is_compared_strictly(share, holds):
+    def facts(radius):
+        sets = nl.Product(W=nl.Ball(START.W, radius), v=nl.PairedCone(0.1, 2.0))
+        return hypotheses_of_theorem_4(START, X, sets, nl.get_activation("tanh"))
+
+    guaranteed = facts(1.0)[1]
+    hypotheses = facts(share * guaranteed)[0]
+    assert hypotheses["ε under the guaranteed radius"] is holds
+    assert all(hypotheses.values()) is holds
+    assert facts(guaranteed)[0]["ε under the guaranteed radius"] is False
+
+
+def test_no_radius_where_the_theorem_does_not_speak():
+    for sets in (
+        nl.Product(W=nl.Free(), v=nl.PairedCone(0.1, 2.0)),
+        nl.Product(W=nl.Ball(START.W, 0.1), v=nl.Free()),
+    ):
+        assert hypotheses_of_theorem_4(START, X, sets, nl.get_activation("tanh"))[1] is None
+    relu = hypotheses_of_theorem_4(
+        START, X, nl.Product(W=nl.Ball(START.W, 0.1), v=nl.PairedCone(0.1, 2.0)),
+        nl.get_activation("relu"),
+    )  # fmt: skip
+    assert relu[1] is None and relu[0]["smooth activation"] is False
+
+
+FACTS = {
+    "gradient": 0.01,
+    "delta": 0.001,
+    "multiplier": np.array(0.5),
+    "distance": 0.2,
+    "least_move": 0.2,
+    "start_output": 0.0,
+}
+
+
+def test_on_the_sphere():
+    n, s, L, r_dot_F = 10, 3.0, 4.0, -0.02
+    bound, applies = residual_bound(FACTS, r_dot_F, s, L, n)
+    expected = (2 * 0.2 * n * 0.001 + 0.02) / (s * 0.2 - L * 0.2**2 / 2)
+    assert applies
+    assert bound == pytest.approx(min(expected, n * 0.01 / s))
+    assert residual_bound(FACTS, +5.0, s, L, n)[0] == pytest.approx(
+        min(2 * 0.2 * n * 0.001 / (s * 0.2 - L * 0.2**2 / 2), n * 0.01 / s)
+    )
+
+
+def test_where_the_denominator_is_not_positive_only_the_plain_bound_is_left():
+    bound, applies = residual_bound(FACTS | {"start_output": 9.0}, 0.0, 3.0, 4.0, 10)
+    assert not applies and bound == pytest.approx(10 * 0.01 / 3)
+
+
+def test_inside_and_without_rank():
+    inside = FACTS | {"multiplier": np.array(0.0)}
+    assert residual_bound(inside, -1.0, 2.0, 4.0, 10) == (pytest.approx(0.05), True)
+    assert residual_bound(inside, -1.0, 0.0, 4.0, 10) == (math.inf, False)
+    assert residual_bound(FACTS, -1.0, 0.0, 4.0, 10) == (math.inf, False)
