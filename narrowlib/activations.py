@@ -39,7 +39,7 @@ class Activation:
         True
 
     References:
-        Theorem 1 asks for `generic`, Theorems 2 to 4 for a finite `curvature`.
+        The full-rank theorem asks for `generic`, all others for a finite `curvature`.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Activation:
 
     @property
     def generic(self) -> bool:
-        """Whether Theorem 1 covers it: real-analytic and no polynomial."""
+        """Whether the full-rank theorem covers it: real-analytic and no polynomial."""
         return self.analytic and not self.polynomial
 
     @property
     def smooth(self) -> bool:
-        """Whether the bound on σ″ is finite, as Theorems 2 to 4 need."""
+        """Whether the bound on σ″ is finite, as every other theorem needs."""
         return math.isfinite(self.curvature)
 
 

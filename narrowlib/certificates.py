@@ -137,7 +137,7 @@ def least_singular_value(params: Params, X: Array, sigma: Activation) -> float:
 
 
 def lipschitz_in_W(params: Params, X: Array, sigma: Activation) -> float:
-    """L(v) = L₂ max‖xᵢ‖ ‖X‖ max|v_j|, the Lipschitz constant of J in W (Notation, Theorem 2)."""
+    """L(v) = L₂ max‖xᵢ‖ ‖X‖ max|v_j|, the Lipschitz constant of J in W (see Notation)."""
     sizes = jnp.abs(params.v) if params.v.ndim == 1 else jnp.linalg.norm(params.v, axis=1)
     longest = jnp.max(jnp.linalg.norm(X, axis=1))
     return float(sigma.curvature * longest * jnp.linalg.norm(X, 2) * jnp.max(sizes))

@@ -1,7 +1,7 @@
 """Cones of paired output weights: v = (u; −u) with u of one sign pattern and like sizes.
 
 A pair computes a difference, so the start computes zero; a cone may be scaled up, so the ray
-through every feasible point stays feasible. Theorem 4 uses both.
+through every feasible point stays feasible. The KKT theorem uses both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PairedCone(Constraint):
     r"""Paired output weights of like size: v = (u; −u), $\zeta \le u_j$, $\max u \le \kappa\min u$.
 
     Args:
-        zeta: $\zeta \ge 0$, the least size. Theorem 4 needs it above 0; 0 is there as a control.
+        zeta: $\zeta \ge 0$, the least size. The KKT theorem needs it above 0; 0 is there as a control.
         kappa: $\kappa \ge 1$, the largest ratio.
 
     Raises:
@@ -42,7 +42,7 @@ class PairedCone(Constraint):
         [ 2.4  1.2 -2.4 -1.2]
 
     References:
-        Theorem 4.
+        The KKT theorem.
     """
 
     zeta: Any

@@ -141,7 +141,7 @@ class Ball(Constraint):
         3.0
 
     References:
-        Theorem 4.
+        The KKT theorem.
     """
 
     center: Array

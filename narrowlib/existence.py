@@ -23,7 +23,7 @@ from narrowlib.model import Params, forward
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class ExistenceCertificate(Certificate):
-    r"""The lemma of Theorem 2 at a point, with its numbers.
+    r"""The lemma of the expressivity theorem at a point, with its numbers.
 
     If $h = L \|r\| / s^2 < \tfrac12$, then hidden weights within `radius` of these, with the same
     output weights, fit every target **exactly**.
@@ -79,7 +79,7 @@ def existence_certificate(
 ) -> ExistenceCertificate:
     r"""Check whether an exact interpolant exists near these weights.
 
-    The lemma behind Theorem 2: let J have least singular value s at W and Lipschitz constant L. If
+    The lemma: let J have least singular value s at W and Lipschitz constant L. If
     $2 L \|r\| < s^2$, following $\dot W = -J^+ r$ ends at a W with $F = y$, no farther than
     $2\|r\|/s$ away. The residual and s are bounded with worst-case rounding errors of their
     sums; elementary functions and the eigenvalue routine are trusted to their usual accuracy.
@@ -108,7 +108,7 @@ def existence_certificate(
         ('exists', True)
 
     References:
-        Theorem 2 and its lemma; the argument is Newton–Kantorovich's.
+        The expressivity theorem and its lemma; the argument is Newton–Kantorovich's.
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
     r = forward(params, X, activation=sigma) - y

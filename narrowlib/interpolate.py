@@ -1,4 +1,4 @@
-r"""Theorem 2 as a function: weights of width about 2n/d that fit every sample exactly.
+r"""The expressivity theorem as a function: weights of width about 2n/d that fit every sample exactly.
 
 From a mirrored start $W_0$ with output weights $\alpha(u; -u)$, minimum-norm Gauss–Newton steps
 
@@ -76,9 +76,8 @@ def interpolate(
     Returns:
         A `Solution`. `stats` hold `loss`, `residual` (‖r‖/‖y‖, or ‖r‖ where y = 0), `num_steps`,
         `width`, `scale`, `distance` (‖W − W₀‖), `largest_move` (of one neuron) and `history`
-        (`loss` and `damping` a
-        step); `state` is the start, a `Params`. With `throw=False` a start that lacks full rank
-        returns `RESULTS.rank_deficient`.
+        (`loss` and `damping` a step); `state` is the start, a `Params`. With `throw=False` a start
+        that lacks full rank returns `RESULTS.rank_deficient`.
 
     Raises:
         ValueError: if shapes do not match, an entry is not finite, the width is odd, two equal
@@ -96,7 +95,7 @@ def interpolate(
         (10, True)
 
     References:
-        Theorem 2; chapter "A handful of neurons remembers everything".
+        The expressivity theorem; chapter "A handful of neurons remembers everything".
     """
     sigma = get_activation(activation)
     X = check_inputs(X)

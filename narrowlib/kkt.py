@@ -20,7 +20,7 @@ from narrowlib.certificates import (
 from narrowlib.cones import CircularCone, PairedCone
 from narrowlib.constraints import Ball, Product
 from narrowlib.jacobian import vjp
-from narrowlib.kkt_theory import hypotheses_of_theorem_4, residual_bound
+from narrowlib.kkt_theory import kkt_hypotheses, residual_bound
 from narrowlib.model import Params, forward, half_mean_square
 
 FEASIBLE = 1e-9  # a violation up to this, relative to the size of the weights, is rounding
@@ -44,9 +44,9 @@ class KKTCertificate(Certificate):
         start_output: ‖F(W₀, v)‖, zero for mirrored networks.
         sigma_min: the least singular value of J, with a bound on its error taken off.
         lipschitz: L(v), the Lipschitz constant of J in W.
-        hypotheses: Theorem 4's, one by one, true or false.
+        hypotheses: the KKT theorem's, one by one, true or false.
         radius: ε; None where W's set is no ball.
-        guaranteed_radius: the ε under which Theorem 4 covers every KKT point; None where the
+        guaranteed_radius: the ε under which the KKT theorem covers every KKT point; None where the
             theorem does not speak of such sets.
         residual_bound: what ‖r‖ cannot exceed, by the bound for approximate KKT points.
         loss_bound: the same for the loss.
@@ -77,7 +77,7 @@ class KKTCertificate(Certificate):
 
     @property
     def theorem_applies(self) -> bool:
-        """Whether every hypothesis of Theorem 4 holds, so that all KKT points are global."""
+        """Whether every hypothesis of the KKT theorem holds, so that all KKT points are global."""
         return all(self.hypotheses.values())
 
     def explain(self) -> str:
@@ -111,7 +111,7 @@ class KKTCertificate(Certificate):
                 f"{self.stationarity_v:.1e} in v.",
                 f"Where? {place}",
                 f"Rank? σ_min(J) = {self.sigma_min:.2e}; J changes at rate {self.lipschitz:.2e}.",
-                f"Theorem 4's hypotheses: {theorem} (guaranteed ε: {guaranteed}).",
+                f"The KKT theorem's hypotheses: {theorem} (guaranteed ε: {guaranteed}).",
                 f"The bound at this point: loss ≤ {self.loss_bound:.2e}, "
                 f"asked for: {self.target_loss:.2e}.",
                 ending,
@@ -172,7 +172,7 @@ def kkt_certificate(
         ('nearly global', True)
 
     References:
-        Theorem 4 and its version for approximate KKT points (ours).
+        The KKT theorem and its version for approximate KKT points (ours).
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
     if not isinstance(constraint, Product):
@@ -198,7 +198,7 @@ def kkt_certificate(
         verdict = "nearly global"
     else:
         verdict = "not stationary" if applies else "inconclusive"
-    hypotheses, guaranteed = hypotheses_of_theorem_4(params, X, constraint, sigma)
+    hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
     return KKTCertificate(
         arrays=_arrays(params, X, y, constraint),
         activation=sigma.name,

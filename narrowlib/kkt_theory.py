@@ -1,4 +1,4 @@
-"""What Theorem 4 and its version for approximate KKT points say, as arithmetic."""
+"""What the KKT theorem and its version for approximate KKT points say, as arithmetic."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def residual_bound(
     return bound, s > 0
 
 
-def hypotheses_of_theorem_4(
+def kkt_hypotheses(
     params: Params, X: Array, constraint: Product, sigma: Activation
 ) -> tuple[dict[str, bool], float | None]:
-    """Theorem 4's hypotheses about the feasible set, and the radius that it allows."""
+    """The KKT theorem's hypotheses about the feasible set, and the radius that it allows."""
     ball, cone, m = constraint.W, constraint.v, params.W.shape[0]
     is_ball = isinstance(ball, Ball)
     mirrored = (

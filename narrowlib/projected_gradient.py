@@ -26,13 +26,15 @@ from narrowlib.step_sizes import Backtracking, as_rule
 
 
 class Evaluation(NamedTuple):
-    """The loss at one point. Nothing of the samples' size: it is copied at every step.
+    """The loss at one point. Nothing n × m: what a step carries is copied every time.
 
     Args:
+        residual: F − y, shape (n,) or (n, K).
         loss: half the mean squared residual.
         gradient: its gradient, shaped like the parameters.
     """
 
+    residual: Array
     loss: Array
     gradient: Params
 
@@ -236,7 +238,7 @@ def _evaluate(params: Params, at: _Forward, X: Array) -> Evaluation:
     gradient = Params(
         W=pull_back(at.slope, params.v, at.residual).T @ X / n, v=at.phi.T @ at.residual / n
     )
-    return Evaluation(at.loss, gradient)
+    return Evaluation(at.residual, at.loss, gradient)
 
 
 @partial(jax.jit, static_argnames="sigma")

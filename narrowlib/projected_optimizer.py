@@ -17,7 +17,7 @@ def projected(
 
     Each update is followed by the Euclidean projection. After plain `optax.sgd` without momentum
     that is the projected gradient step. **After Adam, or any other preconditioned or averaged
-    step, it is not**: its fixed points need not be KKT points, so nothing that Theorem 4 says of
+    step, it is not**: its fixed points need not be KKT points, so nothing that the KKT theorem says of
     KKT points follows for where it stops. Check the end with `kkt_certificate`.
 
     Args:

@@ -50,7 +50,7 @@ def project_ball(
          [0.  1. ]]
 
     References:
-        The W half of the feasible set of Theorem 4.
+        The W half of the feasible set of the KKT theorem.
     """
     W = float_array("W", W, (1, 2))
     center = float_array("center", center, (W.ndim,))
@@ -102,7 +102,7 @@ def project_paired_cone(
         [ 1.882  0.471 -1.882 -0.471]
 
     References:
-        The v half of the feasible set of Theorem 4. The sorting argument is ours.
+        The v half of the feasible set of the KKT theorem. The sorting argument is ours.
     """
     v = float_array("v", v, (1,))
     check_even("the length of v", v.shape[0])

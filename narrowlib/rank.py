@@ -92,7 +92,7 @@ def numerical_rank(
         (10, 'deficient')
 
     References:
-        Theorem 1.
+        The full-rank theorem.
     """
     if method not in ("gram", "svd"):
         fail("method", repr(method), 'Choose "gram" or "svd".')

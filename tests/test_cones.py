@@ -1,4 +1,4 @@
-"""The cones' facts by hand: rays, projections at angles, and what Theorem 4 asks of them.
+"""The cones' facts by hand: rays, projections at angles, and what the KKT theorem asks of them.
 
 Projections and normal cones of both cones are compared with SciPy in test_projections.py and
 test_constraints.py.

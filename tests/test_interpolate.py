@@ -1,4 +1,4 @@
-"""Theorem 2 as a function: its residual computed again in NumPy, its width against all below."""
+"""The expressivity theorem as a function: its residual computed again in NumPy, its width against all below."""
 
 import jax
 import jax.numpy as jnp

@@ -67,7 +67,8 @@ def test_nearly_global(per_neuron):
 
 
 def test_not_stationary():
-    params, sets = random_point(4, 0.3, False)
+    _, sets = trained()
+    params = sets.project(START)  # inside the ball, before any training
     cert = nl.kkt_certificate(params, X, Y, sets)
     assert cert.verdict == "not stationary"
     assert "run longer" in cert.explain()
@@ -107,7 +108,7 @@ def test_infeasible_comes_before_everything_else():
     ],
     ids=["all", "large ball", "no floor", "free v", "free W", "not mirrored", "circular"],
 )
-def test_hypotheses_of_theorem_4(sets, applies):
+def test_kkt_hypotheses(sets, applies):
     cert = nl.kkt_certificate(sets.project(START), X, Y, sets)
     assert cert.theorem_applies == applies
     missing = [name for name, holds in cert.hypotheses.items() if not holds]
@@ -133,7 +134,7 @@ def test_several_outputs_and_a_circular_cone():
 
 
 def test_the_target_is_the_callers():
-    params, sets = trained()
-    strict = nl.kkt_certificate(params, X, Y, sets, target_loss=0.0)
-    loose = nl.kkt_certificate(params, X, Y, sets, target_loss=1.0)
+    _, sets = trained()
+    strict = nl.kkt_certificate(START, X, Y, sets, target_loss=0.0)
+    loose = nl.kkt_certificate(START, X, Y, sets, target_loss=1.01 * strict.loss_bound)
     assert strict.verdict == "not stationary" and loose.verdict == "nearly global"

@@ -1,4 +1,4 @@
-"""Theorem 4's radius and the bound for approximate KKT points, written out again.
+"""The KKT theorem's radius and the bound for approximate KKT points, written out again.
 
 That the bound holds at hundreds of points is in test_theorems.py.
 """
@@ -12,7 +12,7 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.kkt_theory import hypotheses_of_theorem_4, residual_bound
+from narrowlib.kkt_theory import kkt_hypotheses, residual_bound
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
@@ -24,7 +24,7 @@ START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
 def test_the_guaranteed_radius(name, per_neuron, kappa):
     sets = nl.Product(W=nl.Ball(START.W, 0.1, per_neuron=per_neuron), v=nl.PairedCone(0.1, kappa))
     sigma = nl.get_activation(name)
-    _, radius = hypotheses_of_theorem_4(START, X, sets, sigma)
+    _, radius = kkt_hypotheses(START, X, sets, sigma)
     signs = jnp.array([1.0, 1.0, -1.0, -1.0])
     J = np.asarray(nl.jacobian(nl.Params(START.W, signs), X, activation=name))
     s1 = np.linalg.svd(J, compute_uv=False)[-1]
@@ -38,7 +38,7 @@ def test_the_guaranteed_radius(name, per_neuron, kappa):
 def test_the_radius_is_compared_strictly(share, holds):
     def facts(radius):
         sets = nl.Product(W=nl.Ball(START.W, radius), v=nl.PairedCone(0.1, 2.0))
-        return hypotheses_of_theorem_4(START, X, sets, nl.get_activation("tanh"))
+        return kkt_hypotheses(START, X, sets, nl.get_activation("tanh"))
 
     guaranteed = facts(1.0)[1]
     hypotheses = facts(share * guaranteed)[0]
@@ -52,8 +52,8 @@ def test_no_radius_where_the_theorem_does_not_speak():
         nl.Product(W=nl.Free(), v=nl.PairedCone(0.1, 2.0)),
         nl.Product(W=nl.Ball(START.W, 0.1), v=nl.Free()),
     ):
-        assert hypotheses_of_theorem_4(START, X, sets, nl.get_activation("tanh"))[1] is None
-    relu = hypotheses_of_theorem_4(
+        assert kkt_hypotheses(START, X, sets, nl.get_activation("tanh"))[1] is None
+    relu = kkt_hypotheses(
         START, X, nl.Product(W=nl.Ball(START.W, 0.1), v=nl.PairedCone(0.1, 2.0)),
         nl.get_activation("relu"),
     )  # fmt: skip
