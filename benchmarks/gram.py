@@ -3,7 +3,7 @@
 J is the Jacobian of the outputs in the hidden weights W only; v is fixed. All compute the same
 (n, n) matrix. neural-tangents runs jitted, with `vmap_axes=0`: each of its implementations 1, 2
 and 3 is timed once after compiling, and the fastest enters the comparison (its "auto" picks one
-of these three by a count of operations, which fails on this JAX; without `vmap_axes` all are slower).
+of these by a count of operations, which fails on this JAX; without `vmap_axes` all are slower).
 PyTorch does what its tutorial does: `vmap(jacrev)` over samples, then one product. The bare
 products are X Xᵀ and D Dᵀ, jitted together, given D: a floor for any method of this form that
 does not use symmetry and has to write two matrices rather than one.

@@ -143,6 +143,7 @@ def rank_by_width(
     if predicted is not None:
         widths = list(predicted)
         ax.plot(widths, list(predicted.values()), "x", color="black", ms=9, label="predicted")
+    ax.set_xticks(sorted({width for of_width in ranks.values() for width in of_width}))
     left = ax.get_xlim()[0]
     ax.annotate(f"n = {samples}", (left, samples), (4, 4), textcoords="offset points")
     ax.set(xlabel="number of neurons m", ylabel="rank of the Jacobian")

@@ -106,6 +106,8 @@ def numerical_rank(
         threshold = math.sqrt(K.shape[0] * np.finfo(K.dtype).eps) * float(singular[0])
     else:
         J = np.asarray(jacobian(params, X, activation=activation))
+        if not np.all(np.isfinite(J)):
+            fail("params, X", "a Jacobian with NaN or infinite entries", "Check both.")
         singular = np.zeros(J.shape[0], J.dtype)
         values = np.linalg.svd(J, compute_uv=False)
         singular[: len(values)] = values  # fewer columns than rows leave zeros

@@ -1,0 +1,172 @@
+"""Where files come from: hand-made archives, a server on this machine, and no network at all."""
+
+import contextlib
+import functools
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+
+import numpy as np
+import pooch
+import pytest
+
+import narrowlib as nl
+from narrowlib import downloads
+from narrowlib.downloads import SOURCES, VARIABLE, _convert_cifar10, image_file
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path, monkeypatch):
+    """An empty cache, no variable, and no way out."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(pooch, "retrieve", offline)
+    monkeypatch.setattr(pooch.get_logger(), "disabled", True)
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+RETRIEVE = pooch.retrieve
+
+
+def offline(*arguments, **options):
+    raise ConnectionResetError("no route to host")
+
+
+def records(n, seed):
+    """CIFAR's binary form: a label byte, then the red, green and blue planes."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 10, n, np.uint8), rng.integers(0, 256, (n, 3, 32, 32), np.uint8)
+
+
+def cifar_archive(path, leave_out=()):
+    parts = {}
+    with tarfile.open(path, "w:gz") as tar:
+        for i, name in enumerate([f"data_batch_{k}.bin" for k in range(1, 6)] + ["test_batch.bin"]):
+            labels, planes = parts[name] = records(2 + i, seed=i)
+            flat = np.concatenate([labels[:, None], planes.reshape(len(labels), -1)], axis=1)
+            if name not in leave_out:
+                info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+                info.size = flat.nbytes
+                tar.addfile(info, io.BytesIO(flat.tobytes()))
+    return parts
+
+
+@contextlib.contextmanager
+def served(folder):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_path_may_be_the_file_or_its_folder(tmp_path):
+    (tmp_path / "mnist.npz").touch()
+    assert image_file("mnist", tmp_path) == tmp_path / "mnist.npz"
+    assert image_file("mnist", str(tmp_path / "mnist.npz")) == tmp_path / "mnist.npz"
+
+
+def test_a_missing_path_is_named(tmp_path):
+    for path in (tmp_path, tmp_path / "none.npz"):
+        with pytest.raises(FileNotFoundError, match=r"^path: got '.*', where there is no mnist"):
+            nl.mnist(path)
+
+
+def test_the_variable_names_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=rf"variable {VARIABLE}: got .*no cifar10.npz"):
+        nl.cifar10()
+    (tmp_path / "cifar10.npz").touch()
+    assert image_file("cifar10", None) == tmp_path / "cifar10.npz"
+    (tmp_path / "own.npz").touch()
+    assert image_file("cifar10", tmp_path / "own.npz") == tmp_path / "own.npz"  # a path goes first
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError, match="Pass the file, or the folder that holds it"):
+        nl.mnist()
+
+
+@pytest.mark.parametrize("load", [nl.mnist, nl.cifar10])
+def test_offline_says_what_to_do(load):
+    with pytest.raises(ConnectionError) as caught:
+        load()
+    message, name = str(caught.value), load.__name__
+    assert message.startswith(f"{name}: could not download https://")
+    for words in ("ConnectionResetError", f"{name}.npz", VARIABLE, "nl.digits()"):
+        assert words in message
+    assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+
+def test_a_converted_file_in_the_cache_is_used_without_a_network(nowhere):
+    (nowhere / "cifar10.npz").touch()
+    assert image_file("cifar10", None) == nowhere / "cifar10.npz"
+
+
+def test_conversion_of_cifars_binary_form(tmp_path):
+    parts = cifar_archive(tmp_path / "cifar.tar.gz")
+    file = _convert_cifar10(tmp_path / "cifar.tar.gz", tmp_path / "cifar10.npz")
+    with np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    assert arrays["x_train"].shape == (2 + 3 + 4 + 5 + 6, 32, 32, 3)
+    assert arrays["x_test"].shape == (7, 32, 32, 3)
+    labels, planes = parts["test_batch.bin"]
+    np.testing.assert_array_equal(arrays["y_test"], labels)
+    np.testing.assert_array_equal(arrays["x_test"][3, 10, 20], planes[3, :, 10, 20])  # red, green, blue
+    labels, planes = parts["data_batch_2.bin"]
+    np.testing.assert_array_equal(arrays["y_train"][2:5], labels)
+    np.testing.assert_array_equal(arrays["x_train"][2:5, ..., 1], planes[:, 1])
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
+        "cifar.tar.gz", "cifar10.npz",
+    ]  # fmt: skip
+
+
+def test_an_archive_that_lacks_a_batch(tmp_path):
+    cifar_archive(tmp_path / "cifar.tar.gz", leave_out=["data_batch_3.bin"])
+    with pytest.raises(ValueError, match=r"CIFAR-10 archive: got no data_batch_3.bin\. Delete it"):
+        _convert_cifar10(tmp_path / "cifar.tar.gz", tmp_path / "cifar10.npz")
+    assert not (tmp_path / "cifar10.npz").exists()
+
+
+def test_download_check_convert_and_cache(tmp_path, nowhere, monkeypatch):
+    """The whole way once, from a server on this machine; the second time without it."""
+    site = tmp_path / "site"
+    site.mkdir()
+    cifar_archive(site / "cifar.tar.gz")
+    checksum = hashlib.sha256((site / "cifar.tar.gz").read_bytes()).hexdigest()
+    monkeypatch.setattr(pooch, "retrieve", RETRIEVE)
+    with served(site) as address:
+        monkeypatch.setitem(SOURCES, "cifar10", (f"{address}/cifar.tar.gz", f"sha256:{checksum}"))
+        first = nl.cifar10(standardize=False)
+    assert first.X.shape == (20, 3072)
+    again = nl.cifar10(standardize=False)  # the server is gone
+    np.testing.assert_array_equal(first.X, again.X)
+    assert (nowhere / "cifar10.npz").is_file()
+
+
+def test_a_wrong_checksum_leaves_nothing_behind(tmp_path, nowhere, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    np.savez(site / "mnist.npz", x_train=np.zeros((2, 28, 28)), y_train=np.zeros(2))
+    monkeypatch.setattr(pooch, "retrieve", RETRIEVE)
+    with served(site) as address:
+        monkeypatch.setitem(SOURCES, "mnist", (f"{address}/mnist.npz", "sha256:" + "0" * 64))
+        with pytest.raises(ValueError, match=r"hash of downloaded file .* does not match"):
+            nl.mnist()
+    assert list(nowhere.iterdir()) == []
+
+
+def test_the_sources_are_no_pickles_and_have_checksums():
+    for url, checksum in SOURCES.values():
+        assert url.startswith("https://") and "python" not in url
+        assert checksum.startswith("sha256:") and len(checksum) == 7 + 64
+    assert downloads.SOURCES is SOURCES
