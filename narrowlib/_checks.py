@@ -8,6 +8,8 @@ Values are looked at only when they are concrete, so that all functions still wo
 
 from __future__ import annotations
 
+import zipfile
+from os import PathLike
 from typing import Any, NoReturn
 
 import jax
@@ -130,3 +132,14 @@ def check_double(name: str, dtype: Any, allow_float32: bool) -> None:
             "the largest are rounding noise. Call jax.config.update('jax_enable_x64', True) "
             "before making arrays, or pass allow_float32=True if you know why.",
         )
+
+
+def open_archive(name: str, path: str | PathLike[str]) -> np.lib.npyio.NpzFile:
+    """A NumPy archive, never a pickle; close it after use."""
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        archive = None
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        fail(name, repr(str(path)), "That file is no NumPy archive (.npz), or a damaged one.")
+    return archive

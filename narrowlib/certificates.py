@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from narrowlib._checks import check_double, check_finite, fail
+from narrowlib._checks import check_double, check_finite, fail, open_archive
 from narrowlib.activations import Activation, get_activation
 from narrowlib.jacobian import gram
 from narrowlib.model import Params, check_problem
@@ -105,7 +105,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         ...     nl.load_certificate(cert.save(pathlib.Path(folder) / "mine")).verdict
         'exists'
     """
-    with np.load(path, allow_pickle=False) as archive:
+    with open_archive("path", path) as archive:
         if "header" not in archive.files:
             fail("path", repr(str(path)), "That archive holds no certificate: it has no header.")
         header = json.loads(str(archive["header"]))

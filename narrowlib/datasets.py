@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_int, fail
+from narrowlib._checks import check_int, fail, open_archive
 from narrowlib.activations import Activation
 from narrowlib.downloads import image_file
 from narrowlib.initializers import lecun
@@ -197,6 +197,11 @@ def mnist(
         FileNotFoundError: if the path leads nowhere.
         ConnectionError: if a download is needed and not possible; it says what to do.
 
+    Example:
+        >>> import narrowlib as nl
+        >>> nl.mnist(n=100).X.shape[0]  # doctest: +SKIP
+        100
+
     References:
         LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
     """
@@ -233,6 +238,11 @@ def cifar10(
         FileNotFoundError: if the path leads nowhere.
         ConnectionError: if a download is needed and not possible; it says what to do.
 
+    Example:
+        >>> import narrowlib as nl
+        >>> nl.cifar10(n=100).X.shape[0]  # doctest: +SKIP
+        100
+
     References:
         Krizhevsky (2009), "Learning multiple layers of features from tiny images".
     """
@@ -246,7 +256,7 @@ def _archive(
     if split not in ("train", "test"):
         fail("split", repr(split), 'Choose "train" or "test".')
     file = image_file(name, path)
-    with np.load(file, allow_pickle=False) as archive:
+    with open_archive("path", file) as archive:
         wanted = (f"x_{split}", f"y_{split}")
         if not set(wanted) <= set(archive.files):
             fail("path", repr(str(file)), f"The archive needs {wanted[0]} and {wanted[1]}.")

@@ -221,7 +221,7 @@ def cone_threshold(
         """The index of the first point at which a condition that holds at first fails."""
         size = points.shape[0]
 
-        def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
             left, right = bounds
             middle = (left + right) // 2
             holds = condition(slope(points[jnp.minimum(middle, size - 1)])) & (left < right)

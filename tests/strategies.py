@@ -167,4 +167,6 @@ def feasible_points(name, count=8, seed=0):
     """Points of a set: projections of points far and near, checked by the caller's `excess`."""
     rng = np.random.default_rng(seed)
     spread = 10.0 ** rng.uniform(-1, 1, size=(count, 1))
-    return [np.asarray(projection(name)(x)) for x in spread * rng.normal(size=(count, CASES[name].dim))]
+    return [
+        np.asarray(projection(name)(x)) for x in spread * rng.normal(size=(count, CASES[name].dim))
+    ]

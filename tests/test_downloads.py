@@ -121,7 +121,9 @@ def test_conversion_of_cifars_binary_form(tmp_path):
     assert arrays["x_test"].shape == (7, 32, 32, 3)
     labels, planes = parts["test_batch.bin"]
     np.testing.assert_array_equal(arrays["y_test"], labels)
-    np.testing.assert_array_equal(arrays["x_test"][3, 10, 20], planes[3, :, 10, 20])  # red, green, blue
+    np.testing.assert_array_equal(
+        arrays["x_test"][3, 10, 20], planes[3, :, 10, 20]
+    )  # red, green, blue
     labels, planes = parts["data_batch_2.bin"]
     np.testing.assert_array_equal(arrays["y_train"][2:5], labels)
     np.testing.assert_array_equal(arrays["x_train"][2:5, ..., 1], planes[:, 1])

@@ -205,3 +205,19 @@ def test_files_that_are_no_certificates(tmp_path):
         nl.load_certificate(tmp_path / "later.npz")
     with pytest.raises(FileNotFoundError):
         nl.load_certificate(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("load", [nl.load_certificate, nl.mnist])
+@pytest.mark.parametrize("kind", ["empty", "text", "damaged", "one array"])
+def test_damaged_archives(load, kind, tmp_path):
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x_train=np.ones(999))
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "text": b"hello", "damaged": whole[:200]}.get(kind, whole))
+    if kind == "one array":
+        with path.open("wb") as stream:
+            np.save(stream, np.ones(3))
+    with pytest.raises(
+        ValueError, match=r"path: got '.*mnist.npz'\. That file is no NumPy archive"
+    ):
+        load(path)

@@ -20,12 +20,16 @@ def newton(params, X, y, activation="tanh"):
         r = np.asarray(nl.forward(now, X, activation=sigma) - y).ravel()
         J = np.asarray(nl.jacobian(now, X, activation=sigma))
         W -= (np.linalg.pinv(J) @ r).reshape(W.shape)
-    return W, float(np.linalg.norm(nl.forward(nl.Params(jnp.asarray(W), now.v), X, activation=sigma) - y))
+    return W, float(
+        np.linalg.norm(nl.forward(nl.Params(jnp.asarray(W), now.v), X, activation=sigma) - y)
+    )
 
 
 def near_interpolant(seed, K=None, activation="tanh", noise=1e-5, m=20):
     X, y = problem(seed, n=12, d=5, outputs=K)
-    sol = nl.interpolate(X, y, key=jax.random.key(seed), width=m, scale=100.0, activation=activation)
+    sol = nl.interpolate(
+        X, y, key=jax.random.key(seed), width=m, scale=100.0, activation=activation
+    )
     shift = noise * jax.random.normal(jax.random.key(seed + 50), sol.params.W.shape)
     return sol.params._replace(W=sol.params.W + shift), X, y
 
@@ -96,7 +100,10 @@ def test_relu_has_no_certificate():
 
 def test_rank_lost_or_zero_weights_have_no_certificate():
     params, X, y = near_interpolant(3)
-    for broken in (params._replace(v=0 * params.v), params._replace(W=0 * params.W[:2], v=params.v[:2])):
+    for broken in (
+        params._replace(v=0 * params.v),
+        params._replace(W=0 * params.W[:2], v=params.v[:2]),
+    ):
         assert nl.existence_certificate(broken, X, y).verdict == "inconclusive"
 
 

@@ -32,7 +32,9 @@ def test_loss_is_half_the_mean_square(K):
     X, y = problem(2, n=7, d=3, outputs=K)
     params = nl.lecun(jax.random.key(3), d=3, m=4, outputs=K)
     r = np.asarray(nl.forward(params, X) - y)
-    assert float(nl.loss(params, X, y)) == pytest.approx(0.5 * np.mean((r**2).reshape(7, -1).sum(1)))
+    assert float(nl.loss(params, X, y)) == pytest.approx(
+        0.5 * np.mean((r**2).reshape(7, -1).sum(1))
+    )
     assert float(half_mean_square(jnp.asarray(r))) == pytest.approx(float(nl.loss(params, X, y)))
 
 
@@ -84,6 +86,7 @@ def test_the_module_trains_with_nnx():
 
 
 def test_whole_numbers_become_floats():
-    params, X, y = check_problem(nl.Params([[1, 2]], [3]), [[1, 0], [0, 1]], [True, False])
+    whole = nl.Params(jnp.array([[1, 2]]), jnp.array([3]))
+    params, X, y = check_problem(whole, np.eye(2, dtype=int), np.array([True, False]))
     assert params.W.dtype == params.v.dtype == X.dtype == y.dtype == jnp.float64
     assert check_params(params).W.shape == (1, 2)

@@ -184,7 +184,9 @@ def test_ray_scaling_is_the_optimum_on_the_ray(seed):
         at = start.params
         if isinstance(set_of_v, nl.PairedCone):
             bounds = (float(set_of_v.least_scale(at.v)), 1e3)
-        scaled, evaluation = _scale_ray(nl.Product(W=nl.Free(), v=set_of_v), at, start.evaluation, Y)
+        scaled, evaluation = _scale_ray(
+            nl.Product(W=nl.Free(), v=set_of_v), at, start.evaluation, Y
+        )
         best = minimize_scalar(
             lambda a, at=at: float(nl.loss(nl.Params(at.W, a * at.v), X, Y)),
             bounds=bounds,
@@ -270,10 +272,10 @@ def test_float32_stays():
     single = jax.tree.map(lambda a: a.astype(jnp.float32), (START, X, Y))
     sets = nl.Product(W=nl.Ball(single[0].W, 1.0), v=CONE)
     sol = nl.ProjectedGradient(sets, ray_scaling=True).run(*single, max_steps=20, throw=False)
-    assert {a.dtype for a in (*sol.params, *sol.stats["history"].values())} == {jnp.dtype("float32")}
-    double = nl.ProjectedGradient(SET, ray_scaling=True).run(
-        START, X, Y, max_steps=3, throw=False
-    )
+    assert {a.dtype for a in (*sol.params, *sol.stats["history"].values())} == {
+        jnp.dtype("float32")
+    }
+    double = nl.ProjectedGradient(SET, ray_scaling=True).run(START, X, Y, max_steps=3, throw=False)
     np.testing.assert_allclose(
         sol.stats["history"]["loss"][:3], double.stats["history"]["loss"], rtol=1e-3
     )

@@ -7,34 +7,50 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-HOOK = "--jaxtyping-packages=narrowlib,beartype.beartype"
+TESTS = Path(__file__).resolve().parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+CHOSEN = (
+    "test_model.py",
+    "test_initializers.py",
+    "test_jacobian.py::test_under_jit_and_vmap",
+    "test_projections.py::test_paired_cone_by_hand",
+    "test_constraints.py::test_at_the_apex_the_tangent_cone_is_the_cone",
+    "test_kkt_theory.py",
+    "test_projected_optimizer.py::test_plain_sgd_is_projected_gradient",
+    "test_interpolate.py::test_the_state_is_the_start_and_only_W_moves",
+    "test_existence.py::test_the_verdict_turns_at_a_half",
+    "test_kkt.py::test_not_stationary",
+)
 
 
 @pytest.mark.slow
 def test_shapes_and_types_as_annotated():
-    chosen = ["test_model.py", "test_initializers.py", "test_jacobian.py", "test_projections.py",
-              "test_kkt.py", "test_result.py"]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", HOOK, "-p", "no:cacheprovider",
-         *(f"tests/{name}" for name in chosen), "-k", "not float32_stays_and and not slow_search"],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         "--jaxtyping-packages=narrowlib,typechecker.check", *(str(TESTS / name) for name in CHOSEN)],
+        cwd=TESTS.parent, capture_output=True, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
-def test_a_wrong_shape_is_caught():
-    """The hook is at work: a result of the wrong type does not pass."""
-    code = (
-        "from jaxtyping import install_import_hook\n"
-        "with install_import_hook('narrowlib', 'beartype.beartype'):\n"
-        "    import narrowlib as nl\n"
-        "from jaxtyping import TypeCheckError\n"
-        "import jax.numpy as jnp\n"
-        "try:\n"
-        "    nl.project_paired_cone(jnp.ones(4), zeta='0.1', kappa=2.0)\n"
-        "except TypeCheckError:\n"
-        "    print('caught')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+@pytest.mark.parametrize(
+    "call", ["nl.project_paired_cone(jnp.ones(4), zeta='0.1', kappa=2.0)",
+             "nl.project_ball(jnp.ones((2, 3)), center=jnp.ones((3, 2)), radius=1.0)"],
+    ids=["type", "shape"],
+)  # fmt: skip
+def test_the_check_is_at_work(call):
+    code = f"""
+from jaxtyping import TypeCheckError, install_import_hook
+with install_import_hook("narrowlib", "typechecker.check"):
+    import narrowlib as nl
+import jax.numpy as jnp
+try:
+    {call}
+except TypeCheckError:
+    print("caught")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=TESTS.parent,
+        env=ENVIRONMENT,
+    )  # fmt: skip
     assert done.stdout == "caught\n", done.stderr
