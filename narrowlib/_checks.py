@@ -8,7 +8,9 @@ Values are looked at only when they are concrete, so that all functions still wo
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any, NoReturn
 
@@ -134,12 +136,15 @@ def check_double(name: str, dtype: Any, allow_float32: bool) -> None:
         )
 
 
-def open_archive(name: str, path: str | PathLike[str]) -> np.lib.npyio.NpzFile:
-    """A NumPy archive, never a pickle; close it after use."""
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        archive = None
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        fail(name, repr(str(path)), "That file is no NumPy archive (.npz), or a damaged one.")
-    return archive
+@contextlib.contextmanager
+def open_archive(name: str, path: str | PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
+    """A NumPy archive, never a pickle."""
+    with open(path, "rb") as stream:
+        try:
+            archive = np.load(stream, allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile):
+            archive = None
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            fail(name, repr(str(path)), "That file is no NumPy archive (.npz), or a damaged one.")
+        with archive:
+            yield archive

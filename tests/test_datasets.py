@@ -1,4 +1,4 @@
-"""Data against scikit-learn's raw arrays, NumPy's standardisation, and the laws they are drawn from."""
+"""Data against scikit-learn's raw arrays, a loop that standardises, and the laws of the draws."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Verdicts on rank against data whose rank is known by construction, and one method by the other."""
+"""Verdicts on rank against data whose rank is known by construction, and against the SVD."""
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def test_parallel_neurons_count_once(method):
 
 @methods
 def test_the_square_spans_few_dimensions(method):
-    """σ(z) = z²: J's columns are products x_i x_k, so at most d(d + 1)/2 of them are independent."""
+    """σ(z) = z²: J's columns hold products x_i x_k, so at most d(d + 1)/2 are independent."""
     d = 4
     params, X = lecun(20, d, 12)
     found = nl.numerical_rank(params, X, activation="square", method=method)

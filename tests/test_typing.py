@@ -10,12 +10,13 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
 CHOSEN = (
-    "test_model.py",
-    "test_initializers.py",
+    "test_model.py::test_forward_is_a_sum_over_neurons",
+    "test_model.py::test_the_module_is_the_function",
+    "test_initializers.py::test_shapes_types_and_keys",
     "test_jacobian.py::test_under_jit_and_vmap",
     "test_projections.py::test_paired_cone_by_hand",
     "test_constraints.py::test_at_the_apex_the_tangent_cone_is_the_cone",
-    "test_kkt_theory.py",
+    "test_kkt_theory.py::test_the_radius_is_compared_strictly",
     "test_projected_optimizer.py::test_plain_sgd_is_projected_gradient",
     "test_interpolate.py::test_the_state_is_the_start_and_only_W_moves",
     "test_existence.py::test_the_verdict_turns_at_a_half",
@@ -27,7 +28,8 @@ CHOSEN = (
 def test_shapes_and_types_as_annotated():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "--jaxtyping-packages=narrowlib,typechecker.check", *(str(TESTS / name) for name in CHOSEN)],
+         "--jaxtyping-packages=narrowlib,typechecker.check",
+         *(str(TESTS / name) for name in CHOSEN)],
         cwd=TESTS.parent, capture_output=True, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
