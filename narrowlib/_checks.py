@@ -8,10 +8,6 @@ Values are looked at only when they are concrete, so that all functions still wo
 
 from __future__ import annotations
 
-import contextlib
-import zipfile
-from collections.abc import Iterator
-from os import PathLike
 from typing import Any, NoReturn
 
 import jax
@@ -134,17 +130,3 @@ def check_double(name: str, dtype: Any, allow_float32: bool) -> None:
             "the largest are rounding noise. Call jax.config.update('jax_enable_x64', True) "
             "before making arrays, or pass allow_float32=True if you know why.",
         )
-
-
-@contextlib.contextmanager
-def open_archive(name: str, path: str | PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
-    """A NumPy archive, never a pickle."""
-    with open(path, "rb") as stream:
-        try:
-            archive = np.load(stream, allow_pickle=False)
-        except (ValueError, EOFError, zipfile.BadZipFile):
-            archive = None
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            fail(name, repr(str(path)), "That file is no NumPy archive (.npz), or a damaged one.")
-        with archive:
-            yield archive

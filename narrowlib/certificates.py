@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from narrowlib._checks import check_double, check_finite, fail, open_archive
+from narrowlib._checks import check_double, check_finite, fail
+from narrowlib._files import open_archive, write_whole
 from narrowlib.activations import Activation, get_activation
 from narrowlib.jacobian import gram
 from narrowlib.model import Params, check_problem
@@ -69,14 +69,8 @@ class Certificate:
         path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
         header = {"format": FORMAT, "kind": self.kind, "claims": self.claims}
         contents: dict[str, Any] = {"header": np.array(json.dumps(header)), **self.arrays}
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz.part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez_compressed(stream, **contents)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with write_whole(path) as stream:
+            np.savez_compressed(stream, **contents)
         return path
 
 

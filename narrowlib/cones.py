@@ -28,7 +28,7 @@ class PairedCone(Constraint):
     r"""Paired output weights of like size: v = (u; −u), $\zeta \le u_j$, $\max u \le \kappa\min u$.
 
     Args:
-        zeta: $\zeta \ge 0$, the least size. The KKT theorem needs it above 0; 0 is there as a control.
+        zeta: $\zeta \ge 0$, the least size. The KKT theorem needs it above 0; 0 is a control.
         kappa: $\kappa \ge 1$, the largest ratio.
 
     Raises:

@@ -13,7 +13,7 @@ radii. A face of the set counts as active at x when x is within √eps of it, re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import jax
@@ -30,12 +30,28 @@ Class = TypeVar("Class", bound=type)
 
 @dataclass_transform(frozen_default=True)
 def frozen_pytree(*meta: str) -> Callable[[Class], Class]:
-    """Make a class a frozen dataclass whose fields are pytree leaves, but for the static ones."""
+    """Make a class a frozen dataclass whose fields are pytree leaves, but for the static ones.
+
+    JAX rebuilds it without calling `__init__`: what a user passes is checked, what a
+    transformation passes through (tracers, batches, placeholders) is not.
+    """
 
     def decorate(cls: Class) -> Class:
         cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
         data = [field.name for field in dataclasses.fields(cls) if field.name not in meta]
-        return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=list(meta))
+
+        def flatten(self: Any) -> tuple[list, tuple]:
+            leaves = [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in data]
+            return leaves, tuple(getattr(self, name) for name in meta)
+
+        def unflatten(static: tuple, leaves: Iterable[Any]) -> Any:
+            self = object.__new__(cls)
+            for name, value in zip((*data, *meta), (*leaves, *static), strict=True):
+                object.__setattr__(self, name, value)
+            return self
+
+        jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
+        return cls
 
     return decorate
 
@@ -203,13 +219,12 @@ class Product:
         0.0
     """
 
-    W: Any
-    v: Any
+    W: Constraint
+    v: Constraint
 
     def __post_init__(self) -> None:
         for name, part in (("W", self.W), ("v", self.v)):
-            # a pytree rebuilt by JAX may hold placeholders, which are no mistake of the user's
-            if isinstance(part, str | int | float | tuple | list | dict | type) or part is None:
+            if not isinstance(part, Constraint):
                 fail(name, repr(part), "Pass a constraint such as Ball, PairedCone or Free().")
 
     def project(self, params: Params) -> Params:

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_int, fail, open_archive
+from narrowlib._checks import check_int, fail
+from narrowlib._files import open_archive
 from narrowlib.activations import Activation
 from narrowlib.downloads import image_file
 from narrowlib.initializers import lecun

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import tarfile
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from narrowlib._checks import fail
+from narrowlib._files import write_whole
 
 VARIABLE = "NARROWLIB_DATA"
 SOURCES = {
@@ -106,8 +106,6 @@ def _convert_cifar10(archive: Path, target: Path) -> Path:
         joined = np.concatenate(records)
         arrays[f"y_{split}"] = joined[:, 0]
         arrays[f"x_{split}"] = joined[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    with os.fdopen(handle, "wb") as stream:
+    with write_whole(target) as stream:
         np.savez(stream, **arrays)
-    os.replace(temporary, target)
     return target

@@ -1,4 +1,4 @@
-r"""The expressivity theorem as a function: weights of width about 2n/d that fit every sample exactly.
+r"""The expressivity theorem as a function: width about 2n/d, fitting every sample exactly.
 
 From a mirrored start $W_0$ with output weights $\alpha(u; -u)$, minimum-norm Gauss–Newton steps
 

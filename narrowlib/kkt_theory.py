@@ -16,19 +16,16 @@ from narrowlib.constraints import Ball, Product
 from narrowlib.model import Params
 
 
-def residual_bound(
-    facts: dict[str, Any], r_dot_F: float, s: float, L: float, n: int
-) -> tuple[float, bool]:
-    """The least bound on ‖r‖ that holds at the point, and whether any does."""
-    bound = n * facts["gradient"] / s if s > 0 else math.inf
-    if np.any(facts["multiplier"] > 0):
-        e, a = facts["distance"], facts["least_move"]
-        denominator = s * a - 0.5 * L * e**2 - facts["start_output"]
-        if denominator > 0:
-            numerator = n * facts["delta"] * (a + e) + max(0.0, -r_dot_F)
-            return min(bound, numerator / denominator), True
-        return bound, False
-    return bound, s > 0
+def stationarity_bound(facts: dict[str, Any], r_dot_F: float, s: float, L: float, n: int) -> float:
+    """What ‖r‖ cannot exceed by near-stationarity alone; infinite where the bound is void."""
+    if s == 0:
+        return math.inf
+    if not np.any(facts["multiplier"] > 0):
+        return n * facts["gradient"] / s
+    e, a = facts["distance"], facts["least_move"]
+    denominator = s * a - 0.5 * L * e**2 - facts["start_output"]
+    numerator = n * facts["delta"] * (a + e) + max(0.0, -r_dot_F)
+    return numerator / denominator if denominator > 0 else math.inf
 
 
 def kkt_hypotheses(
@@ -36,20 +33,19 @@ def kkt_hypotheses(
 ) -> tuple[dict[str, bool], float | None]:
     """The KKT theorem's hypotheses about the feasible set, and the radius that it allows."""
     ball, cone, m = constraint.W, constraint.v, params.W.shape[0]
-    is_ball = isinstance(ball, Ball)
-    mirrored = (
-        is_ball and m % 2 == 0 and bool(jnp.all(ball.center[: m // 2] == ball.center[m // 2 :]))
-    )
+    half, mirrored = m // 2, False
+    if isinstance(ball, Ball):
+        mirrored = m % 2 == 0 and bool(jnp.all(ball.center[:half] == ball.center[half:]))
     hypotheses = {
         "smooth activation": sigma.smooth,
-        "W in a ball": is_ball,
+        "W in a ball": isinstance(ball, Ball),
         "mirrored start": mirrored,
         "v in a paired cone": isinstance(cone, PairedCone),
         "ζ > 0": isinstance(cone, PairedCone | CircularCone) and float(cone.zeta) > 0,
     }
     guaranteed = None
-    if mirrored and isinstance(cone, PairedCone) and sigma.smooth:
-        signs = jnp.concatenate([jnp.ones(m // 2, X.dtype), -jnp.ones(m // 2, X.dtype)])
+    if mirrored and isinstance(ball, Ball) and isinstance(cone, PairedCone) and sigma.smooth:
+        signs = jnp.concatenate([jnp.ones(half, X.dtype), -jnp.ones(half, X.dtype)])
         unit = Params(ball.center, signs)
         s1, L1 = least_singular_value(unit, X, sigma), lipschitz_in_W(unit, X, sigma)
         hypotheses["full rank at the start"] = s1 > 0

@@ -2,15 +2,13 @@ r"""Projected gradient descent on the constrained problem, the paper's trainer.
 
 $$(W, v) \leftarrow P_C\bigl(W - \eta_W \nabla_W \ell,\ v - \eta \nabla_v \ell\bigr)$$
 
-One step costs two products of an n × d by a d × m matrix: one forward at the new point, one back
-through X for the gradient there, with which the next step begins. A rejected trial of
-backtracking costs one more; the projection and the ray cost O(m d + m log m + n).
+`projected_step.py` holds one step; here are the solver and its loop.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,68 +17,19 @@ from jaxtyping import Array, ArrayLike, Float
 from narrowlib._checks import check_finite, check_int, check_number, fail
 from narrowlib.activations import Activation, get_activation
 from narrowlib.constraints import Product, frozen_pytree
-from narrowlib.jacobian import pull_back
-from narrowlib.model import Params, check_problem, half_mean_square
+from narrowlib.model import Params, check_problem
+from narrowlib.projected_step import ProjectedGradientState, first_state, projected_step
 from narrowlib.result import RESULTS, Solution, finish
 from narrowlib.step_sizes import Backtracking, as_rule
-
-
-class Evaluation(NamedTuple):
-    """The loss at one point. Nothing n × m: what a step carries is copied every time.
-
-    Args:
-        residual: F − y, shape (n,) or (n, K).
-        loss: half the mean squared residual.
-        gradient: its gradient, shaped like the parameters.
-    """
-
-    residual: Array
-    loss: Array
-    gradient: Params
-
-
-class _Forward(NamedTuple):
-    """The network at one point, as far as its gradient needs it.
-
-    Args:
-        phi: σ(X Wᵀ), shape (n, m).
-        slope: σ′(X Wᵀ), shape (n, m).
-        residual: F − y, shape (n,) or (n, K).
-        loss: half the mean squared residual.
-    """
-
-    phi: Array
-    slope: Array
-    residual: Array
-    loss: Array
-
-
-class ProjectedGradientState(NamedTuple):
-    """Where a run stands: all that the next step needs.
-
-    Args:
-        params: the feasible parameters.
-        evaluation: the loss and its gradient there.
-        step_size: the η used last; before the first step, the first to be tried.
-        stationarity: ‖x − P(x − η∇ℓ)‖/η at the parameters before the last step.
-        num_steps: steps taken.
-        code: a `RESULTS` code; `max_steps` while the run may go on.
-    """
-
-    params: Params
-    evaluation: Evaluation
-    step_size: Array
-    stationarity: Array
-    num_steps: Array
-    code: Array
 
 
 @frozen_pytree("ray_scaling")
 class ProjectedGradient:
     r"""Projected gradient descent, full batch, with an optional exact step along the ray.
 
-    It stops where $\|x - P(x - \eta\nabla\ell)\|/\eta \le$ `tol` with the η it uses: the
-    projected-gradient measure of stationarity, zero exactly at KKT points.
+    It stops where $\|x - P(x - \eta\nabla\ell)\|/\eta \le$ `tol`: the projected-gradient measure
+    of stationarity, zero exactly at KKT points. η is the step size in use, but with backtracking
+    or ray scaling no larger than 1, since long steps make the measure small.
 
     **Ray scaling** (ours): αv is feasible for every large enough α, and the loss is a parabola
     in α. After each step v is scaled to its minimum on the ray, and the step in W is
@@ -152,7 +101,7 @@ class ProjectedGradient:
         params, X, y = check_problem(params, X, y)
         for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
             check_finite(name, value)
-        return _init(self.constraint, as_rule(self.step_size), params, X, y,
+        return first_state(self.constraint, as_rule(self.step_size), params, X, y,
                      get_activation(activation))  # fmt: skip
 
     def step(
@@ -175,8 +124,9 @@ class ProjectedGradient:
             The state after the step.
         """
         _, X, y = check_problem(state.params, X, y)
-        return _step(self.constraint, as_rule(self.step_size), self.ray_scaling, state, X, y,
-                     get_activation(activation), jnp.asarray(-1.0, X.dtype))  # fmt: skip
+        never = jnp.asarray(-1.0, X.dtype)
+        return projected_step(self.constraint, as_rule(self.step_size), self.ray_scaling, state,
+                              X, y, get_activation(activation), never)  # fmt: skip
 
     def run(
         self,
@@ -226,141 +176,6 @@ class ProjectedGradient:
         return finish(Solution(state.params, state.code, stats, state), throw)
 
 
-def _forward(params: Params, X: Array, y: Array, sigma: Activation) -> _Forward:
-    Z = X @ params.W.T
-    phi = sigma.fn(Z)
-    residual = phi @ params.v - y
-    return _Forward(phi, sigma.derivative(Z), residual, half_mean_square(residual))
-
-
-def _evaluate(params: Params, at: _Forward, X: Array) -> Evaluation:
-    n = X.shape[0]
-    gradient = Params(
-        W=pull_back(at.slope, params.v, at.residual).T @ X / n, v=at.phi.T @ at.residual / n
-    )
-    return Evaluation(at.residual, at.loss, gradient)
-
-
-@partial(jax.jit, static_argnames="sigma")
-def _init(
-    constraint: Product, rule: Any, params: Params, X: Array, y: Array, sigma: Activation
-) -> ProjectedGradientState:
-    params = constraint.project(params)
-    first = rule.initial if isinstance(rule, Backtracking) else rule.at(jnp.zeros((), int))
-    return ProjectedGradientState(
-        params=params,
-        evaluation=_evaluate(params, _forward(params, X, y, sigma), X),
-        step_size=jnp.asarray(first, X.dtype),
-        stationarity=jnp.asarray(jnp.inf, X.dtype),
-        num_steps=jnp.zeros((), int),
-        code=jnp.asarray(RESULTS.max_steps.code),
-    )
-
-
-def _trial(
-    constraint: Product, params: Params, gradient: Params, scale: Array, eta: Array
-) -> tuple[Params, Array]:
-    """The projected point for η, and the square of the stationarity measure times η."""
-    eta_W = eta / scale
-    new = constraint.project(Params(params.W - eta_W * gradient.W, params.v - eta * gradient.v))
-    moved = jnp.sum((new.W - params.W) ** 2) / eta_W + jnp.sum((new.v - params.v) ** 2) / eta
-    return new, moved
-
-
-@partial(jax.jit, static_argnames=("ray_scaling", "sigma"))
-def _step(
-    constraint: Product,
-    rule: Any,
-    ray_scaling: bool,
-    state: ProjectedGradientState,
-    X: Array,
-    y: Array,
-    sigma: Activation,
-    tol: Array,
-) -> ProjectedGradientState:
-    params, now = state.params, state.evaluation
-    square = params.v**2 if params.v.ndim == 1 else jnp.sum(params.v**2, axis=1)
-    scale = jnp.mean(square) if ray_scaling else jnp.ones((), X.dtype)
-    scale = jnp.where(scale > 0, scale, 1)
-    if isinstance(rule, Backtracking):
-        eta, new, moved, at, found = _search(constraint, rule, state, scale, X, y, sigma)
-    else:
-        eta = jnp.asarray(rule.at(state.num_steps), X.dtype)
-        new, moved = _trial(constraint, params, now.gradient, scale, eta)
-        at, found = _forward(new, X, y, sigma), jnp.asarray(True)
-    if ray_scaling:
-        new, at = _scale_ray(constraint, new, at, y)
-    after = _evaluate(new, at, X)
-    stationarity = jnp.sqrt(moved / eta)
-    stationary = stationarity <= tol
-    finite = jnp.isfinite(stationarity) & jnp.isfinite(after.loss)
-    code = jnp.where(found, state.code, RESULTS.step_too_small.code)
-    code = jnp.where(finite, code, RESULTS.non_finite.code)
-    code = jnp.where(stationary, RESULTS.converged.code, code)
-    take = code == state.code
-    new, after = jax.tree.map(partial(jnp.where, take), (new, after), (params, now))
-    return ProjectedGradientState(
-        new,
-        after,
-        eta,
-        stationarity,
-        state.num_steps + take.astype(state.num_steps.dtype),
-        code.astype(state.code.dtype),
-    )
-
-
-def _search(
-    constraint: Product,
-    rule: Backtracking,
-    state: ProjectedGradientState,
-    scale: Array,
-    X: Array,
-    y: Array,
-    sigma: Activation,
-) -> tuple[Array, Params, Array, _Forward, Array]:
-    """Shrink η until the step decreases the loss enough."""
-    params, now = state.params, state.evaluation
-
-    def attempt(eta: Array) -> tuple[Array, Params, Array, _Forward, Array]:
-        new, moved = _trial(constraint, params, now.gradient, scale, eta)
-        at = _forward(new, X, y, sigma)
-        enough = at.loss <= now.loss - rule.decrease * moved
-        return eta, new, moved, at, enough
-
-    def rejected(carry: tuple) -> Array:
-        trials, (_, _, _, _, enough) = carry
-        return ~enough & (trials < rule.max_trials)
-
-    def shrink(carry: tuple) -> tuple:
-        trials, (eta, _, moved, _, _) = carry
-        eta, new, moves, after, enough = attempt(eta * rule.shrink)
-        # a step so small that rounding swallows it is no step, and no sign of stationarity: while
-        # none is found, keep the largest moved/η seen (without rounding it grows as η shrinks)
-        enough &= moves > 0
-        moved = jnp.where(enough, moves, jnp.fmax(moves, moved * rule.shrink))
-        return trials + 1, (eta, new, moved, after, enough)
-
-    first = jnp.where(state.num_steps > 0, state.step_size * rule.grow, rule.initial)
-    start = (jnp.ones((), int), attempt(first.astype(X.dtype)))
-    return jax.lax.while_loop(rejected, shrink, start)[1]
-
-
-def _scale_ray(
-    constraint: Product, params: Params, at: _Forward, y: Array
-) -> tuple[Params, _Forward]:
-    """The least loss on {αv}: α = ⟨F, y⟩/⟨F, F⟩, but no less than stays feasible."""
-    F = at.residual + y
-    square = jnp.sum(F**2)
-    alpha = jnp.sum(F * y) / jnp.where(square > 0, square, 1)
-    alpha = jnp.maximum(alpha, constraint.v.least_scale(params.v))
-    alpha = jnp.where((square > 0) & jnp.isfinite(alpha), alpha, 1)
-    residual = alpha * F - y
-    return (
-        Params(params.W, alpha * params.v),
-        at._replace(residual=residual, loss=half_mean_square(residual)),
-    )
-
-
 @partial(jax.jit, static_argnames=("ray_scaling", "sigma", "max_steps"))
 def _run(
     constraint: Product,
@@ -378,7 +193,7 @@ def _run(
     ) -> tuple[ProjectedGradientState, dict[str, Array]]:
         state = jax.lax.cond(
             state.code == RESULTS.max_steps.code,
-            lambda s: _step(constraint, rule, ray_scaling, s, X, y, sigma, tol),
+            lambda s: projected_step(constraint, rule, ray_scaling, s, X, y, sigma, tol),
             lambda s: s,
             state,
         )

@@ -17,8 +17,8 @@ def projected(
 
     Each update is followed by the Euclidean projection. After plain `optax.sgd` without momentum
     that is the projected gradient step. **After Adam, or any other preconditioned or averaged
-    step, it is not**: its fixed points need not be KKT points, so nothing that the KKT theorem says of
-    KKT points follows for where it stops. Check the end with `kkt_certificate`.
+    step, it is not**: its fixed points need not be KKT points, so nothing that the KKT theorem
+    says of KKT points follows for where it stops. Check the end with `kkt_certificate`.
 
     Args:
         optimizer: an Optax gradient transformation.

@@ -12,7 +12,7 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.kkt_theory import kkt_hypotheses, residual_bound
+from narrowlib.kkt_theory import kkt_hypotheses, stationarity_bound
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
@@ -72,22 +72,32 @@ FACTS = {
 
 def test_on_the_sphere():
     n, s, L, r_dot_F = 10, 3.0, 4.0, -0.02
-    bound, applies = residual_bound(FACTS, r_dot_F, s, L, n)
-    expected = (2 * 0.2 * n * 0.001 + 0.02) / (s * 0.2 - L * 0.2**2 / 2)
-    assert applies
-    assert bound == pytest.approx(min(expected, n * 0.01 / s))
-    assert residual_bound(FACTS, +5.0, s, L, n)[0] == pytest.approx(
-        min(2 * 0.2 * n * 0.001 / (s * 0.2 - L * 0.2**2 / 2), n * 0.01 / s)
-    )
+    room = s * 0.2 - L * 0.2**2 / 2
+    expected = (2 * 0.2 * n * 0.001 + 0.02) / room
+    assert stationarity_bound(FACTS, r_dot_F, s, L, n) == pytest.approx(expected)
+    upward = stationarity_bound(FACTS, +5.0, s, L, n)
+    assert upward == pytest.approx(2 * 0.2 * n * 0.001 / room)
 
 
-def test_where_the_denominator_is_not_positive_only_the_plain_bound_is_left():
-    bound, applies = residual_bound(FACTS | {"start_output": 9.0}, 0.0, 3.0, 4.0, 10)
-    assert not applies and bound == pytest.approx(10 * 0.01 / 3)
+def test_it_is_void_where_the_denominator_is_not_positive():
+    assert stationarity_bound(FACTS | {"start_output": 9.0}, 0.0, 3.0, 4.0, 10) == math.inf
 
 
 def test_inside_and_without_rank():
     inside = FACTS | {"multiplier": np.array(0.0)}
-    assert residual_bound(inside, -1.0, 2.0, 4.0, 10) == (pytest.approx(0.05), True)
-    assert residual_bound(inside, -1.0, 0.0, 4.0, 10) == (math.inf, False)
-    assert residual_bound(FACTS, -1.0, 0.0, 4.0, 10) == (math.inf, False)
+    assert stationarity_bound(inside, -1.0, 2.0, 4.0, 10) == pytest.approx(0.05)
+    assert stationarity_bound(inside, -1.0, 0.0, 4.0, 10) == math.inf
+    assert stationarity_bound(FACTS, -1.0, 0.0, 4.0, 10) == math.inf
+
+
+@pytest.mark.parametrize("per_neuron", [False, True])
+def test_it_is_never_below_the_bound_from_the_gradient(per_neuron):
+    """Its proof passes through ‖r‖ ≤ ‖Jᵀr‖/σ, so at any point the latter is sharper."""
+    sets = nl.Product(W=nl.Ball(START.W, 0.3, per_neuron=per_neuron), v=nl.PairedCone(0.1, 2.0))
+    finite = 0
+    for seed in range(30):
+        noise = nl.lecun(jax.random.key(100 + seed), d=8, m=4)
+        cert = nl.kkt_certificate(sets.project(noise), X, Y, sets)
+        assert cert.residual <= cert.residual_bound <= cert.stationarity_bound * (1 + 1e-9)
+        finite += cert.stationarity_bound < math.inf
+    assert finite

@@ -111,7 +111,8 @@ def rewrite(path, claims=None, arrays=None, header=None):
 
 EXISTENCE = ("residual", "sigma_min", "lipschitz", "h", "radius", "samples", "neurons")
 KKT = ("residual", "loss", "sigma_min", "lipschitz", "residual_bound", "loss_bound", "distance",
-       "samples", "neurons")  # fmt: skip
+       "samples", "neurons", "radius", "guaranteed_radius", "stationarity_W", "stationarity_v",
+       "stationarity_bound")  # fmt: skip
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.01, float("nan")])
@@ -172,12 +173,44 @@ def test_another_set_is_rejected(name, arrays, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["kkt small 3", "kkt per neuron 3"])
-def test_a_multiplier_below_zero_is_rejected(name, tmp_path):
+def test_an_altered_multiplier_is_rejected(name, tmp_path):
     cert = certificates()[name]
     path = cert.save(tmp_path / "cert")
     negative = (-np.abs(cert.multiplier) - 0.1).tolist()
-    wrong = verifier.verify(str(rewrite(path, {"multiplier": negative})))
-    assert "multiplier: claimed below 0" in wrong
+    for forged in (negative, (2 * np.abs(cert.multiplier) + 0.1).tolist()):
+        wrong = verifier.verify(str(rewrite(path, {"multiplier": forged})))
+        assert any(line.startswith("multiplier") for line in wrong)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"violation": 1e-3},
+        {"ray": 1e-3},
+        {"start_output": 1e-3},
+        {"hypotheses": {}},
+        {"sets": {"W": "Ball", "v": "Free"}},
+        {"sets": {"W": "Ball", "v": "MyCone"}},
+        {"sets": {"W": "Fixed", "v": "PairedCone"}},
+    ],
+)
+def test_other_altered_claims_are_rejected(claims, tmp_path):
+    path = certificates()["kkt frobenius 3"].save(tmp_path / "cert")
+    assert verifier.verify(str(rewrite(path, claims)))
+
+
+def test_every_claim_is_looked_at(tmp_path):
+    """Whatever is taken out of a file is missed: no claim goes unread."""
+    for name in ("existence tanh None", "kkt frobenius 3"):
+        cert = certificates()[name]
+        for claim in cert.claims:
+            path = cert.save(tmp_path / "cert")
+            with np.load(path) as archive:
+                contents = {key: archive[key] for key in archive.files}
+            head = json.loads(str(contents.pop("header")))
+            del head["claims"][claim]
+            np.savez(path, header=np.array(json.dumps(head)), **contents)
+            assert verifier.verify(str(path)), claim
 
 
 @pytest.mark.parametrize(
@@ -185,7 +218,7 @@ def test_a_multiplier_below_zero_is_rejected(name, tmp_path):
     [
         ({"kind": "proof"}, {}, "header: unknown kind 'proof'"),
         ({"format": 2}, {}, "header: unknown kind 'existence' or format 2"),
-        ({}, {"activation": "sine"}, "activation: 'sine' is unknown here"),
+        ({}, {"activation": "sine"}, "activation: 'sine' is unknown"),
         ({"kind": "kkt"}, {}, None),
     ],
 )
