@@ -40,6 +40,8 @@ from narrowlib.model import forward as forward
 from narrowlib.model import loss as loss
 from narrowlib.projected_gradient import ProjectedGradient as ProjectedGradient
 from narrowlib.projected_optimizer import projected as projected
+from narrowlib.projected_step import Evaluation as Evaluation
+from narrowlib.projected_step import ProjectedGradientState as ProjectedGradientState
 from narrowlib.projections import project_ball as project_ball
 from narrowlib.projections import project_circular_cone as project_circular_cone
 from narrowlib.projections import project_paired_cone as project_paired_cone
