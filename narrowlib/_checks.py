@@ -17,6 +17,7 @@ import numpy as np
 
 
 def fail(argument: str, got: Any, mend: str) -> NoReturn:
+    """Raise the error of a static mistake: the argument, the value, the mend."""
     raise ValueError(f"{argument}: got {got}. {mend}")
 
 
@@ -30,12 +31,14 @@ def is_concrete(*xs: Any) -> bool:
 
 
 def check_int(name: str, value: Any, minimum: int) -> int:
+    """A whole number of at least `minimum`; True and 2.0 are none."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < minimum:
         fail(name, repr(value), f"Pass a whole number of at least {minimum}.")
     return int(value)
 
 
 def check_even(name: str, m: Any) -> int:
+    """A number of neurons that can be halved."""
     m = check_int(name, m, 2)
     if m % 2:
         fail(name, m, "Mirrored halves need an even number of neurons.")
@@ -74,6 +77,7 @@ def check_number(
 
 
 def check_finite(name: str, x: Any) -> None:
+    """No NaN and no infinity, as far as values can be seen."""
     if not is_concrete(x):
         return
     # in NumPy: under jit even a JAX operation on numbers at hand would be traced

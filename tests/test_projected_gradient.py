@@ -1,4 +1,4 @@
-"""The solver against a loop in NumPy, SciPy's search along the ray, and its own contract."""
+"""The solver against a loop in NumPy, and its own contract."""
 
 import functools
 
@@ -6,12 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
 from strategies import problem
 
 import narrowlib as nl
 from narrowlib import projected_gradient
-from narrowlib.projected_step import _scale_ray
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(2), d=8, m=4)
@@ -173,40 +171,6 @@ def test_an_unfinished_run_does_not_look_stationary():
     gradient = jax.grad(nl.loss)(sol.params, X, Y)
     assert float(SET.normal_cone_residual(sol.params, gradient)) > 1e-6
     assert sol.result is nl.RESULTS.max_steps and float(sol.stats["stationarity"]) > 1e-6
-
-
-# The ray.
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_ray_scaling_is_the_optimum_on_the_ray(seed):
-    params = nl.Params(START.W + 0.1 * jax.random.normal(jax.random.key(seed), (4, 8)), START.v)
-    start = nl.ProjectedGradient(SET).init(params, X, Y)
-    for set_of_v, bounds in ((nl.Free(), (-1e3, 1e3)), (CONE, (1.0, 1e3))):
-        at = start.params
-        if isinstance(set_of_v, nl.PairedCone):
-            bounds = (float(set_of_v.least_scale(at.v)), 1e3)
-        scaled, evaluation = _scale_ray(
-            nl.Product(W=nl.Free(), v=set_of_v), at, start.evaluation, Y
-        )
-        best = minimize_scalar(
-            lambda a, at=at: float(nl.loss(nl.Params(at.W, a * at.v), X, Y)),
-            bounds=bounds,
-            method="bounded",
-            options={"xatol": 1e-10},
-        )
-        assert float(scaled.v[0] / at.v[0]) == pytest.approx(best.x, abs=1e-5)
-        assert float(evaluation.loss) == pytest.approx(float(nl.loss(scaled, X, Y)), rel=1e-12)
-        assert float(evaluation.loss) <= best.fun + 1e-12
-
-
-def test_after_each_step_the_ray_has_nothing_left():
-    solver = nl.ProjectedGradient(nl.Product(W=SET.W, v=nl.Free()), ray_scaling=True)
-    state = solver.init(START, X, Y)
-    for _ in range(5):
-        state = solver.step(state, X, Y)
-        F = state.evaluation.residual + Y
-        assert abs(float(jnp.sum(state.evaluation.residual * F))) < 1e-12
 
 
 @pytest.mark.parametrize("K", [None, 3])
