@@ -27,6 +27,9 @@ def outside(requests):
     ]
 
 
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
 @pages
 def test_a_page_asks_no_other_host_and_has_no_error(name, visit):
     seen = visit(name)
@@ -61,9 +64,19 @@ def test_formulas_have_no_error_and_are_all_set(name, visit):
 def test_a_phone_does_not_scroll_sideways(name, scheme, visit):
     seen = visit(name, width=390, scheme=scheme)
     assert seen.complaints == []
-    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert seen.page.evaluate(wide) <= 0
+    assert seen.page.evaluate(TOO_WIDE) <= 0
     assert seen.page.evaluate("() => document.documentElement.dataset.theme") == scheme
+
+
+def test_a_page_that_is_too_wide_would_be_seen(visit):
+    """The control of the test above: one wide block, and the measure is not zero."""
+    page = visit("book/intro", width=391).page  # a visit of its own: it is changed
+    assert page.evaluate(TOO_WIDE) <= 0
+    page.evaluate(
+        "() => document.querySelector('article')"
+        ".insertAdjacentHTML('beforeend', '<div style=\"width: 900px; height: 9px\"></div>')"
+    )
+    assert page.evaluate(TOO_WIDE) > 0
 
 
 @pages
