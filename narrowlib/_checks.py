@@ -57,7 +57,7 @@ def check_number(
     if not is_concrete(value):
         return value
     if np.ndim(value) != 0:
-        return value  # a batch of values, as inside jax.vmap's outputs
+        return value  # a batch of values, for a vmap over sets
     number = float(value)
     wanted = []
     if above is not None:

@@ -31,7 +31,7 @@ from narrowlib._checks import (
 )
 from narrowlib.activations import Activation, get_activation
 from narrowlib.initializers import mirrored_lecun
-from narrowlib.jacobian import gram, pull_back
+from narrowlib.jacobian import gram, output_features, pull_back
 from narrowlib.model import Params, half_mean_square
 from narrowlib.rank import MARGIN, numerical_rank
 from narrowlib.result import RESULTS, Solution, finish
@@ -185,8 +185,8 @@ def _newton_step(
 ) -> tuple[Array, Array]:
     """The minimum-norm Gauss–Newton step Δ for W, and how it moves the pre-activations."""
     n, K = X.shape[0], r.size // X.shape[0]
-    D, v = sigma.derivative(X @ params.W.T), params.v.reshape(params.v.shape[0], -1)
-    features = (D[:, None, :] * v.T[None]).reshape(n * K, -1)
+    D = sigma.derivative(X @ params.W.T)
+    features = output_features(D, params.v)
     kernel = (features @ features.T).reshape(n, K, n, K) * XX[:, None, :, None]
     factor = jax.scipy.linalg.cho_factor(kernel.reshape(n * K, n * K), lower=True)
     multipliers = jax.scipy.linalg.cho_solve(factor, r.reshape(-1)).reshape(r.shape)

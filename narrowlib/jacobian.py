@@ -181,12 +181,15 @@ def gram(
 
 @partial(jax.jit, static_argnames="sigma")
 def _gram(params: Params, X: Array, sigma: Activation) -> Array:
-    D = sigma.derivative(X @ params.W.T)
-    if params.v.ndim == 1:
-        return hadamard_gram(X, D * params.v[None, :])
-    n, K = X.shape[0], params.v.shape[1]
-    features = (D[:, None, :] * params.v.T[None]).reshape(n * K, -1)  # row i K + k
-    return hadamard_gram(jnp.repeat(X, K, axis=0), features)
+    features = output_features(sigma.derivative(X @ params.W.T), params.v)
+    K = features.shape[0] // X.shape[0]
+    return hadamard_gram(jnp.repeat(X, K, axis=0) if K > 1 else X, features)
+
+
+def output_features(D: Float[Array, "n m"], v: Float[Array, "m *K"]) -> Float[Array, "rows m"]:
+    """The factor σ′(w_j·x_i) v_jk that J's row i K + k has in block j."""
+    columns = v.reshape(v.shape[0], -1)
+    return (D[:, None, :] * columns.T[None]).reshape(-1, v.shape[0])
 
 
 def hadamard_gram(

@@ -206,7 +206,7 @@ def kkt_certificate(
         verdict = "nearly global"
     else:
         # without rays ρ says nothing about stationarity
-        speaks = by_stationarity < math.inf and getattr(constraint.v, "scalable", False)
+        speaks = by_stationarity < math.inf and constraint.v.scalable
         verdict = "not stationary" if speaks else "inconclusive"
     hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
     return KKTCertificate(

@@ -43,7 +43,8 @@ class ProjectedGradient:
         ray_scaling: whether to scale v along its ray after each step.
 
     Raises:
-        ValueError: for a step size that is not positive, or ray scaling on a set without rays.
+        ValueError: for a constraint that is no `Product`, a step size that is not positive, or ray
+            scaling on a set without rays.
 
     Example:
         >>> import jax
@@ -67,9 +68,10 @@ class ProjectedGradient:
     ray_scaling: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.step_size, int | float | str) or self.step_size is None:
-            as_rule(self.step_size)
-        if self.ray_scaling and not getattr(getattr(self.constraint, "v", None), "scalable", True):
+        if not isinstance(self.constraint, Product):
+            fail("constraint", type(self.constraint).__name__, "Pass a narrowlib.Product.")
+        as_rule(self.step_size)
+        if self.ray_scaling and not self.constraint.v.scalable:
             fail(
                 "ray_scaling",
                 f"True with v in {type(self.constraint.v).__name__}",

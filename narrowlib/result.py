@@ -73,8 +73,7 @@ class Solution(NamedTuple):
             raise ValueError(
                 "result: got a traced value. Read `.code` inside jit or vmap, `.result` outside."
             )
-        members = np.array(list(RESULTS), dtype=object)[np.asarray(self.code)]
-        return members
+        return np.array(list(RESULTS), dtype=object)[np.asarray(self.code)]
 
 
 def finish(solution: Solution, throw: bool) -> Solution:

@@ -96,9 +96,9 @@ def check_existence(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[st
 
 def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
     """The claims of a KKT certificate that do not come out again."""
-    f, n, sets = facts(a, claims["activation"]), len(a["X"]), claims["sets"]
-    if sets["W"] not in ("Ball", "Free", "Fixed") or sets["v"] not in ON_V:
-        return [f"sets: {sets} are unknown here: nothing can be checked"]
+    f, n, sets = facts(a, claims["activation"]), len(a["X"]), _sets(a)
+    if claims["sets"] != sets:
+        return [f"sets: claimed {claims['sets']}, the file holds the arrays of {sets}"]
     s, L, g, g_v = f["sigma_min"], f["lipschitz"], f["pull"] / n, f["pull_v"] / n
     found = {name: f[name] for name in ("sigma_min", "lipschitz", "samples", "neurons")}
     floors = {"residual": f["rounding"], "stationarity_W": f["norm_J"] * f["rounding"] / n}
@@ -141,6 +141,14 @@ def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
     return wrong if verdict == "infeasible" else wrong + _slope_v(a, claims, g_v, floors)
 
 
+def _sets(a: dict[str, np.ndarray]) -> dict[str, str]:
+    """The kinds of the two sets, told by the arrays that describe them."""
+    on_W = {"center": "Ball", "fixed_W": "Fixed"}
+    on_v = {"kappa": "PairedCone", "axis": "CircularCone", "fixed_v": "Fixed"}
+    W, v = ([kind for array, kind in on.items() if array in a] for on in (on_W, on_v))
+    return {"W": W[0] if W else "Free", "v": v[0] if v else "Free"}
+
+
 def _size(a: dict[str, np.ndarray]) -> float:
     return math.sqrt(np.sum(a["W"] ** 2) + np.sum(a["v"] ** 2))
 
@@ -161,8 +169,8 @@ def _place_W(a: dict[str, np.ndarray], kind: str, g: np.ndarray, activation: str
     delta = 0.0 if radius == 0 else float(np.linalg.norm(left))
     e = float(np.linalg.norm(move))
     least = float(length[multiplier > 0].min()) if np.any(multiplier > 0) else e
-    start = {**a, "W": a["center"], "y": np.zeros_like(a["y"])}
-    offset = facts(start, activation)["residual"]
+    start = ACTIVATIONS[activation][0](a["X"] @ a["center"].T) @ a["v"]
+    offset = float(np.linalg.norm(start))
     off = float(np.linalg.norm(np.maximum(length - radius, 0)))
     return multiplier, delta, least, e, offset, off
 
@@ -289,7 +297,6 @@ def verify(path: str) -> list[str]:
 
 
 KINDS = {"existence": check_existence, "kkt": check_kkt}
-ON_V = ("PairedCone", "CircularCone", "Free", "Fixed")
 
 
 def main() -> int:

@@ -105,6 +105,7 @@ TABLE = [
     # solvers
     case(nl.ProjectedGradient, SET, 0.0, says=("step_size", "0", "above 0")),
     case(nl.ProjectedGradient, SET, -1, says=("step_size", "-1", "above 0")),
+    case(nl.ProjectedGradient, BALL, says=("constraint", "Ball", "narrowlib.Product")),
     case(nl.ProjectedGradient, SET, "auto", says=("step_size", "'auto'", "Backtracking()")),
     case(nl.ProjectedGradient, SET, None, says=("step_size", "None", "a schedule")),
     case(nl.ProjectedGradient, nl.Product(W=BALL, v=nl.Fixed(P.v)), ray_scaling=True,

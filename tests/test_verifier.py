@@ -199,6 +199,15 @@ def test_other_altered_claims_are_rejected(claims, tmp_path):
     assert verifier.verify(str(rewrite(path, claims)))
 
 
+@pytest.mark.parametrize("name", ["kkt circular 3", "kkt free 3"])
+def test_the_sets_are_told_by_their_arrays(name, tmp_path):
+    cert = certificates()[name]
+    for kind in {"PairedCone", "CircularCone", "Free", "Fixed"} - {cert.sets["v"]}:
+        path = cert.save(tmp_path / "cert")
+        forged = rewrite(path, {"sets": cert.sets | {"v": kind}})
+        assert verifier.verify(str(forged))[0].startswith("sets: claimed")
+
+
 def test_every_claim_is_looked_at(tmp_path):
     """Whatever is taken out of a file is missed: no claim goes unread."""
     for name in ("existence tanh None", "kkt frobenius 3"):
