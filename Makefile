@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT   ?= 8000
 NB     ?=
 ARGS   ?=
+NAME   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -13,10 +14,10 @@ export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test execute bench lint format address lock clean
+.PHONY: help setup book serve test execute experiments bench lint format address lock clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY)  ## make the environment in .venv
 $(READY): requirements.txt pyproject.toml
@@ -54,6 +55,9 @@ format: $(READY)  ## rewrite the code in the project's format
 execute: $(READY)  ## run the notebooks and store their outputs (NB=path for one)
 	$(BIN)/python scripts/execute.py $(NB)
 	$(BIN)/python scripts/readme_picture.py
+
+experiments: $(READY)  ## run the long experiments and save their rows (NAME=name for one)
+	$(BIN)/python scripts/experiment.py $(NAME)
 
 bench: $(READY)  ## run the comparisons with other libraries
 	PYTHON="$(CURDIR)/$(BIN)/python" bash benchmarks/run.sh

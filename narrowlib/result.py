@@ -30,6 +30,10 @@ class RESULTS(enum.Enum):
         "The Jacobian does not have full row rank: no Newton step exists. "
         "Use more neurons, or look for equal samples and inputs that hardly vary."
     )
+    rounding = (
+        "Stopped by rounding: no weights of this size bring the residual to the tolerance. "
+        "Loosen tol, or use more neurons, which need a smaller scale."
+    )
 
     @property
     def code(self) -> int:

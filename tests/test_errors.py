@@ -160,6 +160,8 @@ TABLE = [
     case(nl.digits, labels="random", says=("key", "None", "pass key=jax.random.key(0)")),
     case(nl.mnist, split="valid", says=("split", "'valid'", '"train" or "test"')),
     case(nl.cifar10, split="valid", says=("split", "'valid'", '"train" or "test"')),
+    # saved results
+    case(nl.saved_results, "none", says=("name", "'none'", "There are saved results of")),
 ]  # fmt: skip
 
 
@@ -185,7 +187,7 @@ def test_the_table_covers_every_public_function():
     # no argument to get wrong, records without checks, and what has tests of its own
     elsewhere = {
         "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate", "Fixed",
-        "Free", "ProjectedGradientState",
+        "Free", "ProjectedGradientState", "SavedResults",
         "KKTCertificate", "NumericalRank", "Params", "RESULTS", "Solution", "SolverError",
         "activations", "check", "load_certificate",
     }  # fmt: skip

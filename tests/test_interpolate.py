@@ -7,7 +7,8 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.interpolate import WIDEST
+from narrowlib.newton import newton_step, tangent_kernel
+from narrowlib.width_search import WIDEST
 
 
 def misfit(sol, X, y, sigma=np.tanh):
@@ -161,3 +162,62 @@ def test_the_same_key_gives_the_same_bits():
     X, y = problem(21, n=24)
     one, two = (nl.interpolate(X, y, key=jax.random.key(13)) for _ in range(2))
     np.testing.assert_array_equal(one.params.W, two.params.W)
+
+
+def test_a_badly_conditioned_start_is_fitted_with_a_scale_that_rounding_allows():
+    """n = 200 samples of 4 inputs at m = 2n/d: the straight scale would be 1e6 and more."""
+    for seed in range(4):
+        data = nl.gaussian(jax.random.key(seed), n=200, d=4)
+        sol = nl.interpolate(data.X, data.y, key=jax.random.key(100 + seed), width=100)
+        assert misfit(sol, data.X, data.y) <= 1.01e-10
+        assert float(sol.stats["scale"]) < 1e5
+        assert float(sol.stats["floor"]) < 1e-10
+        assert float(jnp.min(sol.stats["history"]["damping"])) < 1  # it took damping
+        straight = nl.interpolate(
+            data.X, data.y, key=jax.random.key(100 + seed), width=100, scale=1e7, throw=False
+        )
+        assert straight.result is nl.RESULTS.rounding
+        assert float(straight.stats["residual"]) > 1e-10
+
+
+def test_the_floor_is_what_rounding_leaves():
+    """Outputs computed in double precision against extended precision, at several scales."""
+    X, y = problem(22, n=24)
+    for scale in (1e2, 1e5, 1e8):
+        sol = nl.interpolate(
+            X, y, key=jax.random.key(14), scale=scale, tol=1e-16, max_steps=20, throw=False
+        )
+        assert sol.result is nl.RESULTS.rounding
+        ratio = float(sol.stats["residual"] / sol.stats["floor"])
+        assert 1e-3 < ratio < 100
+
+
+@pytest.mark.parametrize("K", [1, 2, 5])
+@pytest.mark.parametrize("n", [7, 40, 950])
+def test_the_kernel_from_blocks_is_the_dense_one(n, K):
+    """Row i K + k of the features belongs to sample i; 950 samples take several blocks."""
+    X, _ = problem(23, n=n, d=6)
+    features = jax.random.normal(jax.random.key(24), (n * K, 4))
+    dense = np.kron(np.asarray(X @ X.T), np.ones((K, K))) * np.asarray(features @ features.T)
+    np.testing.assert_allclose(tangent_kernel(X @ X.T, features), dense, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("K", [None, 3])
+def test_a_step_is_the_shortest_that_removes_the_residual(K):
+    X, y = problem(25, n=20, d=6, outputs=K)
+    params = nl.mirrored_lecun(jax.random.key(26), d=6, m=30, outputs=K)
+    delta, moves, left = newton_step(params, X, y, nl.get_activation("tanh"), X @ X.T)
+    J = np.asarray(nl.jacobian(params, X))
+    shortest = -np.linalg.lstsq(J, np.asarray(y).ravel(), rcond=None)[0]
+    np.testing.assert_allclose(delta.ravel(), shortest, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(moves, np.asarray(X @ delta.T), rtol=1e-9, atol=1e-12)
+    assert float(left) < 1e-9
+
+
+def test_a_step_says_what_it_leaves():
+    """A residual outside J's range: nothing of it is removed."""
+    X, _ = problem(27, n=20, d=6)
+    params = nl.mirrored_lecun(jax.random.key(28), d=6, m=4)  # rank 12 of 20
+    hidden = np.linalg.svd(np.asarray(nl.jacobian(params, X)))[0][:, -1]
+    left = newton_step(params, X, jnp.asarray(hidden), nl.get_activation("tanh"), X @ X.T)[2]
+    assert 0.9 < float(left) < 1.1

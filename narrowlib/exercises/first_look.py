@@ -1,83 +1,22 @@
-"""Checkers for the book's exercises: `check("0.1", answer)` says right, or what is off.
-
-A checker computes the right answer from first principles and compares; where an answer misses
-in a way that has a name, it names it. It gives no answer away.
-"""
+"""Checkers of the first chapter, "A handful of neurons remembers everything"."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from narrowlib._checks import fail
+from narrowlib.datasets import gaussian
+from narrowlib.exercises.verdict import Verdict, as_number, exercise
 from narrowlib.model import Params, loss
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """A checker's answer: truthy if right; shown as its message in a notebook."""
-
-    right: bool
-    message: str
-
-    def __bool__(self) -> bool:
-        return self.right
-
-    def __repr__(self) -> str:
-        return ("Right. " if self.right else "Not yet. ") + self.message
-
-
-_CHECKERS: dict[str, Callable[[Any], Verdict]] = {}
-
-
-def _exercise(number: str) -> Callable[[Callable[[Any], Verdict]], Callable[[Any], Verdict]]:
-    def register(checker: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
-        _CHECKERS[number] = checker
-        return checker
-
-    return register
-
-
-def check(number: str, answer: Any) -> Verdict:
-    """Check an answer to an exercise of the book.
-
-    Args:
-        number: the exercise, chapter and number, such as "0.1".
-        answer: what the exercise asks for.
-
-    Returns:
-        A `Verdict`, truthy if the answer is right, which prints its message.
-
-    Raises:
-        ValueError: if there is no such exercise.
-
-    Example:
-        >>> import narrowlib as nl
-        >>> nl.check("0.1", 1797)
-        Not yet. That is the number of samples. Each neuron brings d weights, not one.
-    """
-    if number not in _CHECKERS:
-        fail("number", repr(number), f"The exercises are {', '.join(sorted(_CHECKERS))}.")
-    return _CHECKERS[number](answer)
-
-
-def _number(answer: Any) -> float | None:
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
-@_exercise("0.1")
+@exercise("0.1")
 def _memorising_width(answer: Any) -> Verdict:
     """The theorem's width for MNIST: the smallest even m ≥ 2⌈n/d⌉ with n = 60,000, d = 784."""
-    value, n, d = _number(answer), 60_000, 784
+    value, n, d = as_number(answer), 60_000, 784
     right = 2 * math.ceil(n / d)
     if value is None:
         return Verdict(False, "Pass one number.")
@@ -94,7 +33,7 @@ def _memorising_width(answer: Any) -> Verdict:
     return Verdict(False, "Count: n equations, and (m/2) d independent directions to move in.")
 
 
-@_exercise("0.2")
+@exercise("0.2")
 def _gram_entry(answer: Any) -> Verdict:
     """The Gram matrix of J for given data, by hand: compared with J Jᵀ from finite differences."""
     X, W, v = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[0.3, -0.1], [0.2, 0.4]]), (1.0, -1.0)
@@ -122,10 +61,10 @@ def _gram_entry(answer: Any) -> Verdict:
     return Verdict(False, "Row i, block j of J is v_j σ′(w_j·x_i) x_i: multiply two rows.")
 
 
-@_exercise("0.3")
+@exercise("0.3")
 def _rank_bound(answer: Any) -> Verdict:
     """The smallest width that the counting bound allows: 51 m/2 + 116 ≥ 1797."""
-    value = _number(answer)
+    value = as_number(answer)
     if value is None:
         return Verdict(False, "Pass one number.")
     if value == 66:
@@ -137,11 +76,9 @@ def _rank_bound(answer: Any) -> Verdict:
     return Verdict(False, "Put m/2 = h into 51 h + 116 and ask when it reaches 1797.")
 
 
-@_exercise("0.4")
+@exercise("0.4")
 def _narrow_fit(answer: Any) -> Verdict:
     """Params of a network of at most 20 neurons that fits 90 given samples of 10 inputs."""
-    from narrowlib.datasets import gaussian
-
     if not isinstance(answer, Params):
         return Verdict(False, "Pass the params of your solution.")
     if np.shape(answer.W)[1:] != (10,) or np.shape(answer.W)[0] > 20:

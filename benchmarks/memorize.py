@@ -1,0 +1,177 @@
+"""`interpolate` on 10,000 CIFAR-10 images with random labels, and how far its peers get.
+
+Eight tanh neurons, float64. The peers solve the same kind of problem, width 2⌈n/d⌉ or a little
+more, from the same seeds and with the same residual: SciPy's `least_squares` (trf with its exact
+solver, the Jacobian dense as it asks for, in closed form) and L-BFGS-B (SciPy, with JAX's
+gradients). Each climbs a ladder of sizes and has two minutes a size; a size is finished when the
+loss, half the mean squared error, is under 1e-18. What a peer leaves at the first size that it
+does not finish is kept. A peer trains all weights that it likes: W alone, as `interpolate` does,
+or W and v, whichever is better for it (`least_squares`: W; L-BFGS: W and v).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import driver
+from interpolate import data_folder
+
+N, WIDTH, SEED = 10_000, 8, 0
+LADDER = (125, 250, 500, 1000, 2000)
+SECONDS, FINISHED = 120.0, 1e-18
+PEERS = ("scipy least_squares", "scipy L-BFGS")
+
+
+def width(n: int) -> int:
+    """The theorem's width, and no less than four neurons."""
+    return 2 * max(2, -(-n // 3072))
+
+
+class OutOfTime(Exception):
+    """Raised inside a peer's callback when its two minutes are over."""
+
+
+def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Callable]:
+    """One call and its digest; see worker.py."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    import narrowlib as nl
+
+    n, m = problem["n"], problem["m"]
+    data = nl.cifar10(data_folder(), n=n, labels="random", key=jax.random.key(problem["seed"]))
+    key = jax.random.key(problem["seed"] + 1)
+    if implementation == "narrowlib":
+
+        def call() -> Any:
+            run = nl.interpolate(data.X, data.y, key=key, width=m, throw=False)
+            return jax.block_until_ready(run.stats)
+
+        def digest(stats: Any) -> dict[str, Any]:
+            names = ("loss", "num_steps", "scale", "largest_move")
+            return {name: float(stats[name]) for name in names}
+
+        return call, digest
+    solve = prepare_least_squares if "least" in implementation else prepare_lbfgs
+    return solve(data, key, m), lambda result: result
+
+
+def prepare_least_squares(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
+    """`scipy.optimize.least_squares` in W, from the start that `interpolate` chooses."""
+    import jax
+    import numpy as np
+    from scipy.optimize import least_squares
+
+    import narrowlib as nl
+
+    start = nl.interpolate(data.X, data.y, key=key, width=m, throw=False).state
+    value = jax.jit(lambda W: nl.forward(start._replace(W=W), data.X) - data.y)
+    matrix = jax.jit(lambda W: nl.jacobian(start._replace(W=W), data.X))
+    shape = start.W.shape
+
+    def slopes(flat: Any) -> Any:
+        return np.asarray(matrix(flat.reshape(shape)))
+
+    def call() -> dict[str, Any]:
+        begin, best, calls = time.perf_counter(), [np.inf], [0]
+
+        def residual(flat: Any) -> Any:
+            r = np.asarray(value(flat.reshape(shape)))
+            best[0], calls[0] = min(best[0], float(r @ r) / (2 * len(r))), calls[0] + 1
+            if time.perf_counter() - begin > SECONDS:
+                raise OutOfTime
+            return r
+
+        try:
+            first = np.asarray(start.W).ravel()
+            tight = {"xtol": None, "ftol": None, "gtol": 1e-12}
+            least_squares(residual, first, slopes, method="trf", tr_solver="exact", **tight)
+        except OutOfTime:
+            pass
+        return {"loss": best[0], "evaluations": calls[0], "took": time.perf_counter() - begin}
+
+    return call
+
+
+def prepare_lbfgs(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
+    """SciPy's L-BFGS-B in W and v, from the mirrored start with LeCun's output weights."""
+    import jax
+    import jax.flatten_util
+    import numpy as np
+    from scipy.optimize import minimize
+
+    import narrowlib as nl
+
+    start = nl.mirrored_lecun(key, d=data.X.shape[1], m=m)
+    flat, restore = jax.flatten_util.ravel_pytree(start)
+    value = jax.jit(jax.value_and_grad(lambda p: nl.loss(restore(p), data.X, data.y)))
+
+    def call() -> dict[str, Any]:
+        begin, best, calls = time.perf_counter(), [np.inf], [0]
+
+        def function(p: Any) -> tuple[float, Any]:
+            now, gradient = value(p)
+            best[0], calls[0] = min(best[0], float(now)), calls[0] + 1
+            if time.perf_counter() - begin > SECONDS:
+                raise OutOfTime
+            return float(now), np.asarray(gradient)
+
+        try:
+            options = {"maxiter": 10**6, "maxfun": 10**7, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
+            minimize(function, np.asarray(flat), jac=True, method="L-BFGS-B", options=options)
+        except OutOfTime:
+            pass
+        return {"loss": best[0], "evaluations": calls[0], "took": time.perf_counter() - begin}
+
+    return call
+
+
+def climb(peer: str) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """A case for each size of the ladder up to the first that the peer does not finish."""
+    cases, finished = [], None
+    for n in LADDER:
+        problem = {"data": "CIFAR-10, random labels", "n": n, "m": width(n), "seed": SEED}
+        print(f"memorize {problem}, {peer}", flush=True)
+        with driver.workers("memorize", {peer: "bench"}) as running:
+            result = running[peer].ask(do="prepare", implementation=peer, problem=problem)
+        ours = driver.compare("memorize", problem, {"narrowlib": "bench"}, rounds=3)
+        result["median"] = result["digest"].pop("took")
+        result["ratio"] = result["median"] / ours["results"]["narrowlib"]["median"]
+        ours["results"][peer] = result
+        cases.append(ours)
+        print(
+            f"  {peer}: {result['median']:.1f} s, loss {result['digest']['loss']:.2g}", flush=True
+        )
+        if result["digest"]["loss"] >= FINISHED:
+            break
+        finished = ours
+    return cases, finished
+
+
+def main() -> None:
+    """Run the comparison and judge it; without the images, say so and end."""
+    if data_folder() is None:
+        print("memorize: skipped, no cifar10.npz (set NARROWLIB_DATA to its folder)")
+        return
+    problem = {"data": "CIFAR-10, random labels", "n": N, "m": WIDTH, "seed": SEED}
+    large = driver.compare("memorize", problem, {"narrowlib": "bench"}, rounds=1)
+    ours = large["results"]["narrowlib"]
+    cases, note = [large], []
+    for peer in PEERS:
+        climbed, finished = climb(peer)
+        cases += climbed
+        size = finished["problem"]["n"] if finished else f"none of {LADDER}"
+        note.append(f"{peer} finishes n = {size}")
+    targets = [
+        driver.target("loss at n = 10,000", ours["digest"]["loss"], "<", 1e-18),
+        driver.target("peak memory at n = 10,000, GiB", ours["peak_bytes"] / 2**30, "<", 6),
+        driver.target("width over 2n/d at n = 10,000", WIDTH / (2 * N / 3072), "<", 1.5),
+    ]
+    limit = f"in {SECONDS:.0f} s to a loss under {FINISHED:g}"
+    driver.save("memorize", cases, targets, note=f"Largest size {limit}: {'; '.join(note)}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Results of runs that are too long for a page: the rows, and where they come from.
+
+A chapter shows such rows only together with their provenance: what was asked, with which
+versions, on what machine, how long it took, and the command that runs it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from narrowlib._checks import fail
+
+HERE = Path(__file__).resolve().parent
+# inside an installed package, and in a checkout
+FOLDERS = (HERE / "results", HERE.parent / "benchmarks" / "results" / "experiments")
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedResults:
+    """The rows of one experiment, with their provenance; printing it shows the latter.
+
+    Args:
+        name: the experiment's name.
+        record: what was asked: every setting of the run.
+        rows: one dictionary for each measurement.
+        provenance: `date`, `commit`, `versions`, `machine` and `seconds` of the run.
+    """
+
+    name: str
+    record: dict[str, Any]
+    rows: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+    def where(self, **wanted: Any) -> list[dict[str, Any]]:
+        """The rows whose entries equal those named."""
+        return [row for row in self.rows if all(row.get(k) == v for k, v in wanted.items())]
+
+    def __str__(self) -> str:
+        p = self.provenance
+        versions = ", ".join(f"{k} {v}" for k, v in p["versions"].items())
+        return (
+            f"Saved results of {p['date']}: {len(self.rows)} rows, commit {p['commit']},\n"
+            f"{p['seconds']:.0f} s on {p['machine']},\n"
+            f"{versions}.\n"
+            f"To run them again: make experiments NAME={self.name}"
+        )
+
+
+def saved_results(name: str) -> SavedResults:
+    """Read the saved results of an experiment of the book.
+
+    Args:
+        name: the experiment, such as "memorize_photos".
+
+    Returns:
+        A `SavedResults`.
+
+    Raises:
+        ValueError: if there are none of that name.
+
+    Example:
+        >>> import narrowlib as nl
+        >>> photos = nl.saved_results("memorize_photos")
+        >>> all(row["loss"] < 1e-18 for row in photos.where(data="cifar10", n=1000))
+        True
+    """
+    for folder in FOLDERS:
+        file = folder / f"{name}.json"
+        if file.is_file():
+            return SavedResults(**json.loads(file.read_text(encoding="utf-8")))
+    there = sorted({file.stem for folder in FOLDERS for file in folder.glob("*.json")})
+    fail("name", repr(name), f"There are saved results of {', '.join(there) or 'nothing'}.")

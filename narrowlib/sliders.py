@@ -1,0 +1,137 @@
+"""A slider over pictures that were drawn beforehand: it needs no server, kernel or network.
+
+Each value of the slider has its own picture and its own alternative text. The pictures travel
+inside the page, so a slider works in the built book, in Jupyter and on Colab alike; without
+JavaScript the first one shows.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from narrowlib._checks import fail
+
+PAGE = """<div class="nl-slider" id="{id}">
+<p><label>{label}: <output>{first}</output><br>
+<input type="range" min="0" max="{last}" value="0" step="1" style="width: min(28em, 90%)"
+ aria-label="{label}" aria-valuetext="{first}"></label></p>
+{pictures}
+<script>
+(() => {{
+  const box = document.getElementById("{id}");
+  const pictures = box.querySelectorAll("img"), knob = box.querySelector("input");
+  const show = () => {{
+    pictures.forEach((p, k) => {{ p.style.display = k === +knob.value ? "block" : "none"; }});
+    const name = pictures[+knob.value].dataset.value;
+    box.querySelector("output").value = name;
+    knob.setAttribute("aria-valuetext", name);
+  }};
+  knob.addEventListener("input", show);
+  show();
+}})();
+</script>
+</div>"""
+PICTURE = (
+    '<img alt="{alt}" data-value="{value}" src="data:image/png;base64,{data}" '
+    'style="display: {display}; max-width: 100%">'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slider:
+    """Pictures and what is needed to choose among them; a notebook shows it as a slider.
+
+    Args:
+        label: what the slider changes.
+        values: what stands beside the slider at each place, as text.
+        pictures: the PNG file of each value.
+        alts: what each picture shows, in words.
+    """
+
+    label: str
+    values: tuple[str, ...]
+    pictures: tuple[bytes, ...]
+    alts: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        rows = zip(self.values, self.pictures, self.alts, strict=True)
+        pictures = [
+            PICTURE.format(
+                alt=escape(alt, quote=True),
+                value=escape(value, quote=True),
+                data=base64.b64encode(data).decode(),
+                display="none" if k else "block",
+            )
+            for k, (value, data, alt) in enumerate(rows)
+        ]
+        # from the content, so that the same slider is the same text in every run
+        digest = hashlib.sha256("".join([self.label, *pictures]).encode()).hexdigest()
+        return PAGE.format(
+            id=f"slider-{digest[:12]}",
+            label=escape(self.label, quote=True),
+            first=escape(self.values[0], quote=True),
+            last=len(self.values) - 1,
+            pictures="\n".join(pictures),
+        )
+
+
+def slider(
+    draw: Callable[[Figure, Any], Any],
+    values: Sequence[Any],
+    *,
+    label: str,
+    alt: Callable[[Any], str],
+    size: tuple[float, float] = (5.0, 3.4),
+    dpi: int = 80,
+) -> Slider:
+    """Draw a picture for each value, to be leafed through with a slider.
+
+    Args:
+        draw: called with an empty Matplotlib figure and a value; it draws on the figure.
+        values: what the slider runs over, at least two; `str(value)` stands beside it.
+        label: what the slider changes, such as "neurons m".
+        alt: for a value, what its picture shows, in words.
+        size: width and height of a picture, in inches.
+        dpi: pixels per inch.
+
+    Returns:
+        A `Slider`; as a cell's last expression it shows itself.
+
+    Raises:
+        ValueError: if there are fewer than two values.
+
+    Example:
+        >>> from narrowlib import sliders
+        >>> def line(figure, slope):
+        ...     figure.add_subplot().plot([0, 1], [0, slope])
+        >>> shown = sliders.slider(
+        ...     line, (1, 2, 3), label="slope", alt=lambda slope: f"A line of slope {slope}."
+        ... )
+        >>> shown.values, shown.alts[2]
+        (('1', '2', '3'), 'A line of slope 3.')
+    """
+    if len(values) < 2:
+        fail("values", f"{len(values)} of them", "A slider needs at least two places.")
+    pictures = []
+    for value in values:
+        figure = plt.figure(figsize=size, dpi=dpi)
+        try:
+            draw(figure, value)
+            file = io.BytesIO()
+            # no version or date in the file: the same picture is the same bytes
+            figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+        finally:
+            plt.close(figure)
+        pictures.append(file.getvalue())
+    return Slider(
+        label, tuple(map(str, values)), tuple(pictures), tuple(alt(value) for value in values)
+    )
