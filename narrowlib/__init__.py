@@ -25,6 +25,7 @@ from narrowlib.datasets import teacher_student as teacher_student
 from narrowlib.exercises import check as check
 from narrowlib.existence import ExistenceCertificate as ExistenceCertificate
 from narrowlib.existence import existence_certificate as existence_certificate
+from narrowlib.existence_proof import ExistenceProof as ExistenceProof
 from narrowlib.initializers import lecun as lecun
 from narrowlib.initializers import mirrored_lecun as mirrored_lecun
 from narrowlib.interpolate import interpolate as interpolate
@@ -34,6 +35,7 @@ from narrowlib.jacobian import jvp as jvp
 from narrowlib.jacobian import vjp as vjp
 from narrowlib.kkt import KKTCertificate as KKTCertificate
 from narrowlib.kkt import kkt_certificate as kkt_certificate
+from narrowlib.levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from narrowlib.model import OneHiddenLayer as OneHiddenLayer
 from narrowlib.model import Params as Params
 from narrowlib.model import forward as forward
@@ -47,9 +49,13 @@ from narrowlib.projections import project_circular_cone as project_circular_cone
 from narrowlib.projections import project_paired_cone as project_paired_cone
 from narrowlib.rank import NumericalRank as NumericalRank
 from narrowlib.rank import numerical_rank as numerical_rank
+from narrowlib.rank_sweep import RankSweep as RankSweep
+from narrowlib.rank_sweep import rank_sweep as rank_sweep
 from narrowlib.result import RESULTS as RESULTS
 from narrowlib.result import Solution as Solution
 from narrowlib.result import SolverError as SolverError
+from narrowlib.saved import SavedResults as SavedResults
+from narrowlib.saved import saved_results as saved_results
 from narrowlib.step_sizes import Backtracking as Backtracking
 
 __version__ = "0.1.0"

@@ -75,6 +75,7 @@ def existence_certificate(
     y: Float[ArrayLike, "n *K"],
     *,
     activation: str | Activation = "tanh",
+    rigorous: bool = False,
     allow_float32: bool = False,
 ) -> ExistenceCertificate:
     r"""Check whether an exact interpolant exists near these weights.
@@ -83,19 +84,25 @@ def existence_certificate(
     $2 L \|r\| < s^2$, following $\dot W = -J^+ r$ ends at a W with $F = y$, no farther than
     $2\|r\|/s$ away. The residual and s are bounded with worst-case rounding errors of their
     sums; elementary functions and the eigenvalue routine are trusted to their usual accuracy.
+    With `rigorous` nothing is: every number is enclosed by ball arithmetic, for the exact binary
+    fractions in X, y, W and v, and the verdict "proved" is a theorem about them.
 
     Args:
         params: weights `W` (m, d) and `v` (m,) or (m, K).
         X: samples, shape (n, d).
         y: targets, shape (n,) or (n, K).
         activation: a name of `activations()` or an `Activation` with a finite `curvature`.
+        rigorous: prove it: an `ExistenceProof`, for the registry's activations without `relu`.
+            It needs python-flint, which `narrowlib[book]` installs.
         allow_float32: answer in single precision too.
 
     Returns:
-        An `ExistenceCertificate`; its `explain()` is its reading.
+        An `ExistenceCertificate`, or an `ExistenceProof`; its `explain()` is its reading.
 
     Raises:
-        ValueError: if shapes do not match, an entry is not finite, or in float32 unless allowed.
+        ValueError: if shapes do not match, an entry is not finite, or in float32 unless allowed;
+            with `rigorous`, if the activation has no version in ball arithmetic.
+        ModuleNotFoundError: with `rigorous`, if python-flint is missing.
 
     Example:
         >>> import jax
@@ -111,6 +118,10 @@ def existence_certificate(
         The expressivity theorem and its lemma; the argument is Newton–Kantorovich's.
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
+    if rigorous:
+        from narrowlib.existence_proof import prove_existence
+
+        return prove_existence(params, X, y, sigma)
     r = forward(params, X, activation=sigma) - y
     residual = float(jnp.linalg.norm(r)) + output_rounding(params, X, sigma)
     s, L = least_singular_value(params, X, sigma), lipschitz_in_W(params, X, sigma)

@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 
 from narrowlib.activations import Activation
 from narrowlib.model import Params, forward
+from narrowlib.rank_sweep import RankSweep
 
 BLUE, VERMILION = "#0072B2", "#D55E00"
+VERDICTS = {"full": BLUE, "undecided": "#E69F00", "deficient": "#E8E8E8"}
 
 
 def book_style() -> None:
@@ -173,3 +175,40 @@ def image_row(images: Float[ArrayLike, "k height width"], titles: Sequence[str])
         ax.set_title(title, fontsize=10)
         ax.axis("off")
     return figure
+
+
+def phase_diagram(sweep: RankSweep, *, ax: Axes | None = None) -> Axes:
+    """Verdicts over numbers of samples and neurons, with the staircase n = (m/2) d.
+
+    Each cell is a mixture of the colours in `VERDICTS`, by the shares of its draws.
+
+    Args:
+        sweep: over a table of cells, n along its columns and m along its rows.
+        ax: where to draw; `None` for a new figure.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> import jax
+        >>> import narrowlib as nl
+        >>> from narrowlib import plots
+        >>> with jax.enable_x64(True):
+        ...     sweep = nl.rank_sweep(jax.random.key(0), n=[2, 4, 6], d=2, m=[[2], [4]], draws=3)
+        >>> plots.plt.close(plots.phase_diagram(sweep).figure)
+    """
+    ax = _axes(ax)
+    n, m = sweep.n[0], sweep.m[:, 0]
+    colours = np.array([tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in VERDICTS.values()])
+    shares = np.stack([sweep.share(verdict) for verdict in VERDICTS], axis=-1)
+    ax.imshow(shares @ colours / 255, origin="lower", aspect="auto", interpolation="nearest")
+    reach = np.searchsorted(n, m * sweep.d / 2, side="right") - 0.5
+    edges = np.arange(len(m) + 1) - 0.5
+    ax.stairs(reach, edges, orientation="horizontal", baseline=None, color="black", linewidth=1.5)
+    for axis, sizes in ((ax.xaxis, n), (ax.yaxis, m)):
+        step = -(-len(sizes) // 4)
+        places = np.arange(step - 1, len(sizes), step)
+        axis.set_ticks(places, sizes[places].tolist())
+    ax.set(xlabel="samples n", ylabel="neurons m")
+    ax.grid(False)
+    return ax

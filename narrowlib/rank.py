@@ -115,13 +115,31 @@ def numerical_rank(
     return _judge(singular, threshold, method)
 
 
+def judge(
+    singular: Float[np.ndarray, "*cells width"], threshold: ArrayLike, rows: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rule of all ranks: counts, verdicts and gaps of spectra, largest value first.
+
+    Each spectrum has `rows` values; what its array holds beyond them is not looked at.
+    """
+    threshold, rows = np.asarray(threshold), np.asarray(rows)
+    counted = singular > threshold[..., None]
+    counted &= np.arange(singular.shape[-1]) < rows[..., None]
+    rank = counted.sum(axis=-1)
+
+    def value(index: np.ndarray) -> np.ndarray:
+        index = np.clip(index, 0, singular.shape[-1] - 1)
+        return np.take_along_axis(singular, index[..., None], axis=-1)[..., 0]
+
+    last = np.where(rank > 0, value(rank - 1), 0.0)
+    following = np.where(rank < rows, value(rank), threshold)
+    gap = np.full(last.shape, math.inf)
+    np.divide(last, following, out=gap, where=following > 0)
+    full = np.where(last > MARGIN * threshold, "full", "undecided")
+    short = np.where((rank == 0) | (gap > MARGIN), "deficient", "undecided")
+    return rank, np.where(rank == rows, full, short), gap
+
+
 def _judge(singular: np.ndarray, threshold: float, method: str) -> NumericalRank:
-    rank = int(np.sum(singular > threshold))
-    last = float(singular[rank - 1]) if rank else 0.0
-    following = float(singular[rank]) if rank < len(singular) else threshold
-    gap = last / following if following > 0 else math.inf
-    if rank == len(singular):
-        verdict = "full" if last > MARGIN * threshold else "undecided"
-    else:
-        verdict = "deficient" if rank == 0 or gap > MARGIN else "undecided"
-    return NumericalRank(rank, verdict, singular, float(threshold), gap, method)
+    (rank,), (verdict,), (gap,) = judge(singular[None], threshold, len(singular))
+    return NumericalRank(int(rank), str(verdict), singular, float(threshold), float(gap), method)

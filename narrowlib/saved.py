@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,11 @@ class SavedResults:
     def __str__(self) -> str:
         p = self.provenance
         versions = ", ".join(f"{k} {v}" for k, v in p["versions"].items())
-        return (
-            f"Saved results of {p['date']}: {len(self.rows)} rows, commit {p['commit']},\n"
-            f"{p['seconds']:.0f} s on {p['machine']},\n"
-            f"{versions}.\n"
-            f"To run them again: make experiments NAME={self.name}"
+        text = (
+            f"Saved results of {p['date']}: {len(self.rows)} rows, commit {p['commit']}, "
+            f"{p['seconds']:.0f} s on {p['machine']}; {versions}."
         )
+        return f"{textwrap.fill(text, 76)}\nTo run them again: make experiments NAME={self.name}"
 
 
 def saved_results(name: str) -> SavedResults:

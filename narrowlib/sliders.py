@@ -17,13 +17,16 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from narrowlib._checks import fail
 
-PAGE = """<div class="nl-slider" id="{id}">
-<p><label>{label}: <output>{first}</output><br>
+DPI = 144  # of the files: sharp on screens of high resolution
+COLOURS = 64  # of a picture's palette
+PAGE = """<div class="nl-slider" id="{id}" style="text-align: center">
+<label style="display: block">{label}: <output>{first}</output></label>
 <input type="range" min="0" max="{last}" value="0" step="1" style="width: min(28em, 90%)"
- aria-label="{label}" aria-valuetext="{first}"></label></p>
+ aria-label="{label}" aria-valuetext="{first}">
 {pictures}
 <script>
 (() => {{
@@ -42,7 +45,7 @@ PAGE = """<div class="nl-slider" id="{id}">
 </div>"""
 PICTURE = (
     '<img alt="{alt}" data-value="{value}" src="data:image/png;base64,{data}" '
-    'style="display: {display}; max-width: 100%">'
+    'width="{width}" style="display: {display}; margin: 0 auto; max-width: 100%">'
 )
 
 
@@ -55,12 +58,14 @@ class Slider:
         values: what stands beside the slider at each place, as text.
         pictures: the PNG file of each value.
         alts: what each picture shows, in words.
+        width: of each picture on the page, in CSS pixels.
     """
 
     label: str
     values: tuple[str, ...]
-    pictures: tuple[bytes, ...]
-    alts: tuple[str, ...]
+    pictures: tuple[bytes, ...] = dataclasses.field(repr=False)
+    alts: tuple[str, ...] = dataclasses.field(repr=False)
+    width: int
 
     def _repr_html_(self) -> str:
         rows = zip(self.values, self.pictures, self.alts, strict=True)
@@ -70,6 +75,7 @@ class Slider:
                 value=escape(value, quote=True),
                 data=base64.b64encode(data).decode(),
                 display="none" if k else "block",
+                width=self.width,
             )
             for k, (value, data, alt) in enumerate(rows)
         ]
@@ -84,6 +90,14 @@ class Slider:
         )
 
 
+def _small(file: io.BytesIO) -> bytes:
+    """A PNG with a palette: a third of the size, and no version or date in it."""
+    small = io.BytesIO()
+    picture = Image.open(file).convert("RGB")
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return small.getvalue()
+
+
 def slider(
     draw: Callable[[Figure, Any], Any],
     values: Sequence[Any],
@@ -91,7 +105,6 @@ def slider(
     label: str,
     alt: Callable[[Any], str],
     size: tuple[float, float] = (5.0, 3.4),
-    dpi: int = 80,
 ) -> Slider:
     """Draw a picture for each value, to be leafed through with a slider.
 
@@ -100,8 +113,7 @@ def slider(
         values: what the slider runs over, at least two; `str(value)` stands beside it.
         label: what the slider changes, such as "neurons m".
         alt: for a value, what its picture shows, in words.
-        size: width and height of a picture, in inches.
-        dpi: pixels per inch.
+        size: width and height of a picture, in inches of 96 CSS pixels.
 
     Returns:
         A `Slider`; as a cell's last expression it shows itself.
@@ -123,15 +135,13 @@ def slider(
         fail("values", f"{len(values)} of them", "A slider needs at least two places.")
     pictures = []
     for value in values:
-        figure = plt.figure(figsize=size, dpi=dpi)
+        figure = plt.figure(figsize=size, dpi=DPI)
         try:
             draw(figure, value)
             file = io.BytesIO()
-            # no version or date in the file: the same picture is the same bytes
-            figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+            figure.savefig(file, format="png", dpi=DPI)
         finally:
             plt.close(figure)
-        pictures.append(file.getvalue())
-    return Slider(
-        label, tuple(map(str, values)), tuple(pictures), tuple(alt(value) for value in values)
-    )
+        pictures.append(_small(file))
+    names, alts = tuple(map(str, values)), tuple(alt(value) for value in values)
+    return Slider(label, names, tuple(pictures), alts, round(96 * size[0]))

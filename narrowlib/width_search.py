@@ -30,7 +30,7 @@ def has_full_rank(params: Params, X: Array, XX: Array, sigma: Activation) -> Arr
     """Whether `numerical_rank(method="gram")` would call J full."""
     kernel = tangent_kernel(XX, output_features(sigma.derivative(X @ params.W.T), params.v))
 
-    def power(_: int, q: Array) -> Array:
+    def power(_: Array, q: Array) -> Array:
         q = kernel @ q
         return q / jnp.linalg.norm(q)
 

@@ -115,6 +115,10 @@ def no_control(claims, cells, pages):
     claims["thm-rank"]["control"] = "drop-it"
 
 
+def control_missing(claims, cells, pages):
+    del claims["thm-rank"]["control"]
+
+
 def bad_status(claims, cells, pages):
     claims["thm-rank"]["status"] = "true"
 
@@ -152,6 +156,7 @@ def no_cover_of_a_figure(claims, cells, pages):
         (empty_assert, "claim:thm-rank stands on a cell without an assert"),
         (no_mention, "thm-rank: no page mentions it"),
         (no_control, "its control 'drop-it' is no claim"),
+        (control_missing, "a theorem needs a control"),
         (bad_status, "status 'true' is not one of"),
         (bad_kind, "kind 'fact' is not one of"),
         (no_seeds, "the field 'seeds' is missing"),

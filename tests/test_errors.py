@@ -72,6 +72,18 @@ TABLE = [
         nl.numerical_rank, P, BAD_X, method="svd",
         says=("params, X", "NaN or infinite", "Check both"),
     ),
+    case(nl.rank_sweep, KEY, n=0, d=3, m=4, says=("n", "0", "at least 1")),
+    case(nl.rank_sweep, KEY, n=[4, 2.5], d=3, m=4, says=("n", "4.0", "whole number")),
+    case(nl.rank_sweep, KEY, n=4, d=0, m=4, says=("d", "0", "at least 1")),
+    case(nl.rank_sweep, KEY, n=4, d=3, m=[2, 5], says=("m", "5", "even number")),
+    case(nl.rank_sweep, KEY, n=4, d=3, m=4, draws=0, says=("draws", "0", "at least 1")),
+    case(nl.rank_sweep, KEY, n=[3, 4], d=3, m=[2, 4, 6],
+         says=("n, m", "shapes (2,) and (3,)", "broadcast")),
+    case(nl.rank_sweep, KEY, n=[], d=3, m=4, says=("n, m", "no cells", "at least one")),
+    case(nl.levenberg_marquardt, P, X[:, :5], Y, says=("X", "(12, 5)", "pass X of shape (n, 8)")),
+    case(nl.levenberg_marquardt, P, BAD_X, Y, says=("X", "1 entries that are NaN", "Remove")),
+    case(nl.levenberg_marquardt, P, X, Y, max_steps=0, says=("max_steps", "0", "at least 1")),
+    case(nl.levenberg_marquardt, P, X, Y, tol=0, says=("tol", "0", "above 0")),
     # projections and sets
     case(nl.project_ball, P.W, center=P.W[:2], radius=1.0, says=("center", "(2, 8)", "(4, 8)")),
     case(nl.project_ball, P.W, center=P.W, radius=-1.0, says=("radius", "-1", "at least 0")),
@@ -141,6 +153,10 @@ TABLE = [
     # certificates
     case(nl.existence_certificate, SINGLE, X32, Y, says=("params", "dtype float32", "float64")),
     case(nl.existence_certificate, P, BAD_X, Y, says=("X", "1 entries", "Remove or fill")),
+    case(
+        nl.existence_certificate, P, X, Y, rigorous=True, activation="relu",
+        says=("activation", "'relu'", "Ball arithmetic knows tanh"),
+    ),
     case(nl.kkt_certificate, SINGLE, X32, Y, SET, says=("params", "dtype float32", "float64")),
     case(nl.kkt_certificate, P, X, BAD_Y, SET, says=("y", "1 entries", "Remove or fill")),
     case(nl.kkt_certificate, P, X, Y, BALL, says=("constraint", "Ball", "narrowlib.Product")),
@@ -186,10 +202,11 @@ def test_the_table_covers_every_public_function():
     covered = {getattr(row.values[0], "__qualname__", "").split(".")[0] for row in TABLE}
     # no argument to get wrong, records without checks, and what has tests of its own
     elsewhere = {
-        "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate", "Fixed",
+        "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate",
+        "ExistenceProof", "Fixed",
         "Free", "ProjectedGradientState", "SavedResults",
-        "KKTCertificate", "NumericalRank", "Params", "RESULTS", "Solution", "SolverError",
-        "activations", "check", "load_certificate",
+        "KKTCertificate", "NumericalRank", "Params", "RankSweep", "RESULTS", "Solution",
+        "SolverError", "activations", "check", "load_certificate",
     }  # fmt: skip
     assert functions - covered - elsewhere == set()
 

@@ -73,6 +73,13 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel):
     assert not [name for name in wheel if re.search("test|__pycache__|LICENSE-book", name)]
 
 
+def test_the_wheel_holds_the_saved_results(wheel):
+    """A notebook on its own, as on Colab, reads them from the installed package."""
+    saved = (ROOT / "benchmarks" / "results" / "experiments").glob("*.json")
+    here = {f"narrowlib/results/{path.name}" for path in saved}
+    assert here and {name for name in wheel if name.startswith("narrowlib/results/")} == here
+
+
 def test_the_import_costs_no_more_than_jax_and_flax():
     code = "import sys, {}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     base = set(run(sys.executable, "-c", code.format("jax, flax.nnx, optax, jaxtyping")).split())

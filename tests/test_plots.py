@@ -77,3 +77,25 @@ def test_given_axes_are_drawn_on():
     assert plots.plane(network, data.X, data.y, ax=axes[0]) is axes[0]
     assert plots.loss_curves({"a": [1.0]}, ax=axes[1]) is axes[1]
     assert figure.axes == list(axes)
+
+
+def test_a_phase_diagram_mixes_verdicts_and_draws_the_staircase():
+    sweep = nl.rank_sweep(
+        jax.random.key(0), n=[2, 4, 6], d=2, m=[[2], [4]], draws=4, activation="relu"
+    )
+    ax = plots.phase_diagram(sweep)
+    colours = np.array([matplotlib.colors.to_rgb(c) for c in plots.VERDICTS.values()])
+    drawn = np.asarray(ax.images[0].get_array())
+    for i, k in np.ndindex(2, 3):
+        shares = [np.mean(sweep.verdict[i, k] == verdict) for verdict in plots.VERDICTS]
+        np.testing.assert_allclose(drawn[i, k], shares @ colours, atol=1e-6)
+    (staircase,) = ax.patches
+    np.testing.assert_allclose(staircase.get_data().values, [0.5, 1.5])  # n <= 2, n <= 4
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "4", "6"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("samples n", "neurons m")
+
+
+def test_a_long_axis_has_few_ticks():
+    sweep = nl.rank_sweep(jax.random.key(0), n=np.arange(1, 12), d=2, m=[[2]], draws=1)
+    ax = plots.phase_diagram(sweep)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["3", "6", "9"]

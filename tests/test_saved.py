@@ -35,6 +35,8 @@ def test_rows_and_provenance_come_back(folder):
     assert results.where(n=2, loss=1.0) == results.where(missing=1) == []
     assert len(results.where()) == 2
     said = str(results)
+    assert max(map(len, said.splitlines())) <= 76  # what a page shows
+    said = said.replace("\n", " ")
     for part in ("2026-01-02", "abc1234", "jax 0.9", "2 cores", "61 s", "NAME=race", "2 rows"):
         assert part in said
 

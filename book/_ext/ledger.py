@@ -14,7 +14,8 @@ from pathlib import Path
 
 from .sources import code_cells, text
 
-KINDS = ("theorem", "lemma", "proposition", "figure", "number", "observation", "control")
+PROVED = ("theorem", "lemma", "proposition", "corollary")
+KINDS = (*PROVED, "figure", "number", "observation", "control")
 STATUSES = ("proved", "checked", "reproduced", "contradicted", "open")
 REQUIRED = ("statement", "kind", "status", "tolerance", "seeds")
 OPTIONAL = ("labels", "control", "source")
@@ -78,6 +79,8 @@ def problems(
             found.append(f"{at} kind {row['kind']!r} is not one of {', '.join(KINDS)}.")
         if row.get("status", STATUSES[0]) not in STATUSES:
             found.append(f"{at} status {row['status']!r} is not one of {', '.join(STATUSES)}.")
+        if row.get("kind") in PROVED and "control" not in row:
+            found.append(f"{at} a {row['kind']} needs a control, which drops a hypothesis.")
         if "control" in row and row["control"] not in claims:
             found.append(f"{at} its control {row['control']!r} is no claim of the ledger.")
 

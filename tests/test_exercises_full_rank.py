@@ -1,0 +1,114 @@
+"""Chapter 1.3's checkers accept right answers found another way, and name the usual wrong ones."""
+
+import jax
+import numpy as np
+import pytest
+
+import narrowlib as nl
+
+
+def opposite_samples():
+    X = jax.random.normal(jax.random.key(60), (6, 2))
+    return X.at[1].set(-X[0]), jax.random.normal(jax.random.key(61), (3, 2))
+
+
+def between_signs():
+    """A root of the determinant, by bisection along a circle."""
+    rng = np.random.default_rng(1)
+    (X, Y), U = rng.normal(size=(2, 6, 2)), rng.normal(size=(3, 2))
+
+    def at(t):
+        return np.cos(t) * X + np.sin(t) * Y
+
+    def det(t):
+        Z = at(t)
+        return np.linalg.det(((1 - np.tanh(Z @ U.T) ** 2)[..., None] * Z[:, None]).reshape(6, 6))
+
+    grid = np.linspace(0, np.pi, 200)
+    k = next(k for k in range(199) if det(grid[k]) * det(grid[k + 1]) < 0)
+    low, high = grid[k], grid[k + 1]
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if det(low) * det(middle) <= 0 else (middle, high)
+    return at(low), U
+
+
+def simulated():
+    """The chance of rank 2, from the signs alone, counted by hand: 1/2 (1 - 2/16)."""
+    return 0.5 * (1 - 2 / 16)
+
+
+def width():
+    for m in range(8, 40, 2):
+        sweep = nl.rank_sweep(jax.random.key(5), n=40, d=10, m=np.arange(8, 25, 2), draws=500)
+        if np.median(sweep.sigma_min[(m - 8) // 2]) >= 0.7:
+            return m
+    return None
+
+
+RIGHT = [
+    ("1.3.1", lambda: 27),
+    ("1.3.2", opposite_samples),
+    ("1.3.2", between_signs),
+    ("1.3.3", simulated),
+    ("1.3.4", width),
+]
+
+
+@pytest.mark.parametrize("number, answer", RIGHT)
+def test_a_right_answer_is_accepted(number, answer):
+    verdict = nl.check(number, answer())
+    assert verdict and repr(verdict).startswith("Right."), verdict
+
+
+def plane(**changes):
+    X, U = (np.array(part) for part in opposite_samples())
+    return changes.get("X", X), changes.get("U", U)
+
+
+def equal_samples():
+    X, U = plane()
+    X[2] = X[3]
+    return X, U
+
+
+def opposite_neurons():
+    X, U = plane()
+    U[2] = -U[0]
+    return X, U
+
+
+def zero_sample():
+    X, U = plane()
+    X[2] = 0
+    return X, U
+
+
+WRONG = [
+    ("1.3.1", 55, "all quadratic forms"),
+    ("1.3.1", 30, "counts columns"),
+    ("1.3.1", 12, "symmetric matrices B"),
+    ("1.3.2", equal_samples(), "samples are (nearly) equal"),
+    ("1.3.2", opposite_neurons(), "equal or opposite"),
+    ("1.3.2", zero_sample(), "in length"),
+    ("1.3.2", (np.ones((5, 2)), np.ones((3, 2))), "shapes (6, 2) and (3, 2)"),
+    ("1.3.2", np.random.default_rng(0).normal(size=(2, 6, 2)), "shapes"),
+    ("1.3.2", tuple(np.random.default_rng(0).normal(size=(k, 2)) for k in (6, 3)), "invertible"),
+    ("1.3.3", 7 / 8, "opposite signs"),
+    ("1.3.3", 15 / 16, "one sample's chance"),
+    ("1.3.3", 9 / 16, "below 2"),
+    ("1.3.3", 0.5 * (1 - 2 / 256), "Twins"),
+    ("1.3.3", 0.1, "Neither"),
+    ("1.3.4", 8, "far smaller"),
+    ("1.3.4", 15, "even"),
+    ("1.3.4", 12, "below 0.7"),
+    ("1.3.4", 24, "fewer neurons"),
+    *((n, bad, "one number") for n in ("1.3.1", "1.3.3", "1.3.4") for bad in (None, "a", np.nan)),
+    *(("1.3.2", bad, "Pass (X, U)") for bad in (None, "abc", np.nan, (1, 2), [[1], [2], [3]])),
+]
+
+
+@pytest.mark.parametrize("number, answer, hint", WRONG)
+def test_a_wrong_answer_gets_a_hint(number, answer, hint):
+    verdict = nl.check(number, answer)
+    assert not verdict and hint in repr(verdict), verdict

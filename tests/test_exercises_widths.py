@@ -1,0 +1,99 @@
+"""Checkers of "How narrow can it get?": right answers found another way, named mistakes."""
+
+import jax
+import numpy as np
+import pytest
+
+import narrowlib as nl
+
+
+def least(fits):
+    """The least m that `fits`, by trying one after the other."""
+    m = 1
+    while not fits(m):
+        m += 1
+    return m
+
+
+def my_delta(X, u, g, B):
+    others = [i for i in range(len(X)) if i not in set(B.tolist())]
+    gap = min(abs(X[i] @ u - 1) for i in others)
+    return gap / 2 / max(abs(x @ g) for x in X)
+
+
+def fitted(m=5, loss=1e-18):
+    data = nl.gaussian(jax.random.key(11), n=40, d=9)
+    for seed in range(30):
+        start = nl.lecun(jax.random.key(seed), d=9, m=m)
+        sol = nl.levenberg_marquardt(start, data.X, data.y, max_steps=500, throw=False)
+        if sol.stats["loss"] < loss:
+            return sol.params
+    raise AssertionError("no start was fitted")
+
+
+@pytest.fixture(scope="module")
+def five():
+    with jax.enable_x64(True):
+        return fitted()
+
+
+BLOCKS = least(lambda k: 40 * k >= 2000)
+RIGHT = [
+    ("1.6.1", (least(lambda m: 41 * m >= 2000), BLOCKS, 2 * BLOCKS, 4 * BLOCKS)),
+    ("1.6.2", least(lambda m: m * 794 >= 600_000)),
+    ("1.6.3", my_delta),
+]
+WRONG = [
+    ("1.6.1", (50, 50, 100, 200), "output weights"),
+    ("1.6.1", (48, 50, 100, 200), "round up"),
+    ("1.6.1", (49, 50, 200, 100), "order"),
+    ("1.6.1", (49, 50, 98, 200), "third"),
+    ("1.6.1", (49, 50, 100), "four numbers"),
+    ("1.6.2", 755, "Round up"),
+    ("1.6.2", 765, "K output weights"),
+    ("1.6.2", 766, "left out"),
+    ("1.6.2", 76, "K equations"),
+    ("1.6.2", 77, "K equations"),
+    ("1.6.2", 1, "dimension"),
+    ("1.6.3", lambda *a: 2 * my_delta(*a), "half the gap"),
+    ("1.6.3", lambda *a: 0.5 * my_delta(*a), "not the largest"),
+    ("1.6.3", lambda X, u, g, B: abs(X @ u - 1).min() / abs(X @ g).max() / 2, "out of the gap"),
+    ("1.6.3", lambda X, u, g, B: my_delta(X, u, g, B) * abs(X @ g).max() / abs(X[B] @ g).max(),
+     "outside the block"),
+    ("1.6.3", lambda *a: 100.0, "no more"),
+    ("1.6.3", lambda *a: "abc", "finite number"),
+    ("1.6.3", lambda X: 1.0, "raised TypeError"),
+    ("1.6.4", nl.Params(np.ones((6, 9)), np.ones(6)), "at most 5 × 9"),
+    ("1.6.4", nl.Params(np.ones((5, 8)), np.ones(5)), "(5, 8)"),
+    ("1.6.4", nl.Params(np.ones((5, 9)), np.ones((5, 2))), "one entry a neuron"),
+    ("1.6.4", nl.Params(np.ones((5, 9)), np.ones(5)), "more starts"),
+    ("1.6.4", nl.Params("a", "b"), "params"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number, answer", RIGHT)
+def test_a_right_answer_is_accepted(number, answer):
+    verdict = nl.check(number, answer)
+    assert verdict and repr(verdict).startswith("Right."), verdict
+
+
+@pytest.mark.parametrize("number, answer, hint", WRONG)
+def test_a_wrong_answer_gets_a_hint(number, answer, hint):
+    verdict = nl.check(number, answer)
+    assert not verdict and hint in repr(verdict), verdict
+
+
+def test_a_fit_is_accepted_and_a_near_miss_is_not(five):
+    with jax.enable_x64(True):
+        assert nl.check("1.6.4", five)
+        verdict = nl.check("1.6.4", five._replace(W=five.W * (1 + 1e-6)))
+        assert not verdict and "close" in repr(verdict)
+
+
+@pytest.mark.parametrize("number", [f"1.6.{k}" for k in range(1, 5)])
+@pytest.mark.parametrize(
+    "answer", [None, "abc", float("nan"), [1, "a"], np.zeros((2, 2)), object(), 4 * [np.nan]]
+)
+def test_nonsense_is_refused_without_an_error(number, answer):
+    verdict = nl.check(number, answer)
+    assert not verdict and "Not yet" in repr(verdict)
