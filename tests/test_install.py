@@ -126,7 +126,8 @@ def test_a_lone_notebook_installs_the_library_and_runs(colab, tmp_path, monkeypa
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = re.sub(r"git\+https://[^\s\"]+", f"git+{clone.as_uri()}", first.source)
     assert clone.as_uri() in first.source
-    probe = "import narrowlib; print('narrowlib is', narrowlib.__file__)"
+    probe = "import narrowlib; assert narrowlib.saved_results('least_width').rows\n"
+    probe += "print('narrowlib is', narrowlib.__file__)"
     notebook.cells.append(nbformat.v4.new_code_cell(probe))
     resources = {"metadata": {"path": str(bare)}}
     client = NotebookClient(notebook, timeout=300, kernel_name="hosted", resources=resources)
