@@ -81,8 +81,8 @@ def interpolate(
         `width`, `scale`, `floor` (the residual that rounding alone would leave, in the same
         units), `distance` (‖W − W₀‖), `largest_move` (of one neuron) and `history` (`loss` and
         `damping` a step); `state` is the start, a `Params`. What limited a run is in `result`:
-        `rank_deficient` (J does not see the residual), `rounding` (at the floor), `max_steps`
-        (damped all the way: see `damping`).
+        `rank_deficient` (J does not see the residual), `rounding` (at the floor), `damped` (close
+        to losing rank, and out of steps) or `max_steps`.
 
     Raises:
         ValueError: if shapes do not match, an entry is not finite, the width is odd, two equal

@@ -73,7 +73,7 @@ def damped_newton(
     start: Params, X: Array, y: Array, sigma: Activation, XX: Array, goal: Array, max_steps: int
 ) -> tuple[Array, Array, dict[str, Any]]:
     """Gauss–Newton in W until ‖r‖ ≤ goal: halve a step until the residual falls as it should."""
-    running, converged, stuck, rounded, deficient = (
+    running, converged, stuck, rounded, deficient, damped = (
         jnp.asarray(r.code)
         for r in (
             RESULTS.max_steps,
@@ -81,6 +81,7 @@ def damped_newton(
             RESULTS.step_too_small,
             RESULTS.rounding,
             RESULTS.rank_deficient,
+            RESULTS.damped,
         )
     )
 
@@ -122,4 +123,6 @@ def damped_newton(
         advance,
         (jnp.zeros((), int), start.W, first, code, history, history),
     )
+    shortened = (code == running) & (dampings[jnp.maximum(steps - 1, 0)] < 1)
+    code = jnp.where(shortened, damped, code)
     return W, code, {"num_steps": steps, "history": {"loss": losses, "damping": dampings}}

@@ -34,6 +34,10 @@ class RESULTS(enum.Enum):
         "Stopped by rounding: no weights of this size bring the residual to the tolerance. "
         "Loosen tol, or use more neurons, which need a smaller scale."
     )
+    damped = (
+        "Stopped at max_steps with shortened steps: the Jacobian nearly loses rank on the way. "
+        "Use more neurons or a larger scale, or look for samples that are nearly equal."
+    )
 
     @property
     def code(self) -> int:

@@ -148,6 +148,16 @@ def test_too_few_steps_are_named():
     assert 1e-10 < float(sol.stats["residual"]) < 1
 
 
+def test_nearly_equal_samples_with_different_labels_are_named():
+    X, y = problem(19, n=20)
+    X = X.at[1].set(X[0].at[0].add(1e-9))
+    y = y.at[:2].set(jnp.array([1.0, -1.0]))
+    sol = nl.interpolate(X, y, key=jax.random.key(11), width=16, throw=False)
+    assert sol.result is nl.RESULTS.damped
+    assert "nearly equal" in sol.result.value
+    assert float(sol.stats["history"]["damping"][-1]) < 1
+
+
 def test_float32_only_when_asked_for():
     X, y = problem(20, n=24, dtype=jnp.float32)
     with pytest.raises(ValueError, match=r"X: got dtype float32.*allow_float32=True"):
