@@ -18,6 +18,7 @@ from narrowlib.certificates import (
     lipschitz_in_W,
     output_rounding,
 )
+from narrowlib.existence_proof import ExistenceProof, prove_existence
 from narrowlib.model import Params, forward
 
 
@@ -77,7 +78,7 @@ def existence_certificate(
     activation: str | Activation = "tanh",
     rigorous: bool = False,
     allow_float32: bool = False,
-) -> ExistenceCertificate:
+) -> ExistenceCertificate | ExistenceProof:
     r"""Check whether an exact interpolant exists near these weights.
 
     The lemma: let J have least singular value s at W and Lipschitz constant L. If
@@ -119,8 +120,6 @@ def existence_certificate(
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
     if rigorous:
-        from narrowlib.existence_proof import prove_existence
-
         return prove_existence(params, X, y, sigma)
     r = forward(params, X, activation=sigma) - y
     residual = float(jnp.linalg.norm(r)) + output_rounding(params, X, sigma)

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from narrowlib._checks import fail
 from narrowlib.activations import Activation, get_activation
-from narrowlib.existence import ExistenceCertificate
+from narrowlib.certificates import Certificate
 from narrowlib.model import Params
 
 Arb = Any  # a flint.arb: a midpoint and a radius
@@ -26,24 +26,38 @@ RESOLUTION = 2.0**-120  # residual bounds stay above it: the verifier's fixed po
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class ExistenceProof(ExistenceCertificate):
+class ExistenceProof(Certificate):
     r"""The lemma of the expressivity theorem at a point, proved by a finite computation.
 
-    The fields of `ExistenceCertificate`, now as bounds that hold for the exact numbers: `residual`,
-    `lipschitz`, `h` and `radius` from above, `sigma_min` from below. X, y, W and v stand for the
-    binary fractions that they are. The file also holds a matrix M, `factor`, with
+    The numbers of an `ExistenceCertificate`, now as bounds that hold for the exact numbers. X, y,
+    W and v stand for the binary fractions that they are. The file also holds a matrix M, `factor`,
+    with
 
     $$J J^\top = M M^\top + t I + E, \qquad \|E\|_F \le \text{slack},$$
 
     so that $\sigma_{\min}(J)^2 \ge t - \text{slack}$, however M was found.
 
     Args:
+        samples: n.
+        neurons: m.
+        residual: an upper bound of ‖r‖ = ‖F − y‖.
+        sigma_min: a lower bound s of the least singular value of J.
+        lipschitz: an upper bound L of the Lipschitz constant of J in W.
+        h: an upper bound of L ‖r‖ / s²; the lemma needs less than ½.
+        radius: an upper bound of (s/L)(1 − √(1 − 2h)); infinite where h ≥ ½.
         shift: t.
         slack: an upper bound of ‖E‖_F.
         verdict: "proved" or "inconclusive".
     """
 
     kind: ClassVar[str] = "existence proof"
+    samples: int
+    neurons: int
+    residual: float
+    sigma_min: float
+    lipschitz: float
+    h: float
+    radius: float
     shift: float
     slack: float
 

@@ -6,6 +6,7 @@
 import argparse
 import datetime
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -35,7 +36,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
 
 
 def complaints(notebook: nbformat.NotebookNode) -> list[str]:
-    """What must not be stored: warnings, progress bars and paths of this machine."""
+    """What must not be stored: warnings, progress bars, paths and addresses of this machine."""
     found = []
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
@@ -44,6 +45,8 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
             shown = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             if str(ROOT) in shown or str(Path.home()) in shown:
                 found.append(f"cell {number} shows a path of this machine")
+            if re.search(r" at 0x[0-9a-f]{6,}", shown):
+                found.append(f"cell {number} shows an address in memory: give its value a name")
     return found
 
 

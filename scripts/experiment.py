@@ -38,6 +38,7 @@ def commit() -> str:
 def load(path: Path):
     """The experiment's module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # true of every .py file
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -63,6 +63,7 @@ def test_outputs_and_status_are_stored(tree):
     [
         ("import warnings; warnings.warn('careful')", "writes to stderr"),
         ("import pathlib; print(pathlib.Path().resolve())", "shows a path of this machine"),
+        ("object()", "shows an address in memory"),
         ("raise RuntimeError('no')", "RuntimeError"),
     ],
 )
