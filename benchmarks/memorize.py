@@ -29,8 +29,8 @@ def width(n: int) -> int:
     return 2 * max(2, -(-n // 3072))
 
 
-class OutOfTime(Exception):
-    """Raised inside a peer's callback when its two minutes are over."""
+class Done(Exception):
+    """Raised inside a peer's callback when it has finished, or its two minutes are over."""
 
 
 def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Callable]:
@@ -80,15 +80,16 @@ def prepare_least_squares(data: Any, key: Any, m: int) -> Callable[[], dict[str,
         def residual(flat: Any) -> Any:
             r = np.asarray(value(flat.reshape(shape)))
             best[0], calls[0] = min(best[0], float(r @ r) / (2 * len(r))), calls[0] + 1
-            if time.perf_counter() - begin > SECONDS:
-                raise OutOfTime
+            if best[0] < FINISHED or time.perf_counter() - begin > SECONDS:
+                raise Done
             return r
 
         try:
             first = np.asarray(start.W).ravel()
-            tight = {"xtol": None, "ftol": None, "gtol": 1e-12}
+            # no tolerance of its own: Done ends it
+            tight = {"xtol": None, "ftol": None, "gtol": 1e-15}
             least_squares(residual, first, slopes, method="trf", tr_solver="exact", **tight)
-        except OutOfTime:
+        except Done:
             pass
         return {"loss": best[0], "evaluations": calls[0], "took": time.perf_counter() - begin}
 
@@ -114,14 +115,14 @@ def prepare_lbfgs(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
         def function(p: Any) -> tuple[float, Any]:
             now, gradient = value(p)
             best[0], calls[0] = min(best[0], float(now)), calls[0] + 1
-            if time.perf_counter() - begin > SECONDS:
-                raise OutOfTime
+            if best[0] < FINISHED or time.perf_counter() - begin > SECONDS:
+                raise Done
             return float(now), np.asarray(gradient)
 
         try:
             options = {"maxiter": 10**6, "maxfun": 10**7, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
             minimize(function, np.asarray(flat), jac=True, method="L-BFGS-B", options=options)
-        except OutOfTime:
+        except Done:
             pass
         return {"loss": best[0], "evaluations": calls[0], "took": time.perf_counter() - begin}
 
