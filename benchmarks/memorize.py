@@ -163,8 +163,8 @@ def main() -> None:
     for peer in PEERS:
         climbed, finished = climb(peer)
         cases += climbed
-        size = finished["problem"]["n"] if finished else f"none of {LADDER}"
-        note.append(f"{peer} finishes n = {size}")
+        size = f"n = {finished['problem']['n']}" if finished else f"none of n = {LADDER}"
+        note.append(f"{peer} finishes {size}")
     targets = [
         driver.target("loss at n = 10,000", ours["digest"]["loss"], "<", 1e-18),
         driver.target("peak memory at n = 10,000, GiB", ours["peak_bytes"] / 2**30, "<", 6),
