@@ -25,7 +25,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("flax", "jax", "jaxlib", "jaxopt", "neural-tangents", "numpy", "optax", "scipy", "torch")
+PACKAGES = (
+    "flax",
+    "jax",
+    "jaxlib",
+    "jaxopt",
+    "neural-tangents",
+    "numpy",
+    "optax",
+    "scipy",
+    "torch",
+)
 
 
 def memory(field: str) -> int:
