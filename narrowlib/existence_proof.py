@@ -133,7 +133,7 @@ def prove_existence(params: Params, X: Array, y: Array, sigma: Activation) -> Ex
 
 
 def _balls(sigma: Activation) -> tuple[Any, Any, Arb]:
-    """σ, σ′ and sup |σ″| for balls; the last three are derived in the chapter's sources."""
+    """σ, σ′ and sup |σ″| for balls, the last as the registry has it."""
     try:
         from flint import arb
     except ModuleNotFoundError as error:

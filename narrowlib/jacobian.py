@@ -14,10 +14,12 @@ Rows of several outputs are numbered sample by sample: row i K + k.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_inputs, fail, float_array
@@ -196,13 +198,39 @@ def hadamard_gram(
     A: Float[Array, "rows p"], B: Float[Array, "rows q"]
 ) -> Float[Array, "rows rows"]:
     """(A Aᵀ) ∘ (B Bᵀ), a block of rows at a time."""
-    rows = A.shape[0]
-    block = min(BLOCK, rows)
 
-    def fill(i: Array, K: Array) -> Array:
-        start = jnp.minimum(i * block, rows - block)  # the last block overlaps the one before
-        a = jax.lax.dynamic_slice_in_dim(A, start, block)
-        b = jax.lax.dynamic_slice_in_dim(B, start, block)
-        return jax.lax.dynamic_update_slice_in_dim(K, (a @ A.T) * (b @ B.T), start, 0)
+    def rows_of(first: Array, count: int) -> Array:
+        a = jax.lax.dynamic_slice_in_dim(A, first, count)
+        b = jax.lax.dynamic_slice_in_dim(B, first, count)
+        return (a @ A.T) * (b @ B.T)
 
-    return jax.lax.fori_loop(0, -(-rows // block), fill, jnp.zeros((rows, rows), A.dtype))
+    return _by_blocks(rows_of, A.shape[0], 1, A.dtype)
+
+
+def tangent_kernel(
+    XX: Float[Array, "n n"], features: Float[Array, "rows m"]
+) -> Float[Array, "rows rows"]:
+    """(X Xᵀ) ∘ (B Bᵀ) where X Xᵀ is at hand already; B has K rows a sample."""
+    n = XX.shape[0]
+    K = features.shape[0] // n
+
+    def rows_of(first: Array, count: int) -> Array:
+        b = jax.lax.dynamic_slice_in_dim(features, first * K, count * K)
+        inner = jax.lax.dynamic_slice_in_dim(XX, first, count)
+        inner = jnp.repeat(jnp.repeat(inner, K, axis=0), K, axis=1) if K > 1 else inner
+        return (b @ features.T) * inner
+
+    return _by_blocks(rows_of, n, K, features.dtype)
+
+
+def _by_blocks(
+    rows_of: Callable[[Array, int], Array], n: int, K: int, dtype: DTypeLike
+) -> Float[Array, "rows rows"]:
+    """A matrix of n K rows made in place: `rows_of(first, count)` are those of `count` samples."""
+    block = min(max(BLOCK // K, 1), n)
+
+    def fill(i: Array, matrix: Array) -> Array:
+        first = jnp.minimum(i * block, n - block)  # the last block overlaps the one before
+        return jax.lax.dynamic_update_slice_in_dim(matrix, rows_of(first, block), first * K, 0)
+
+    return jax.lax.fori_loop(0, -(-n // block), fill, jnp.zeros((n * K, n * K), dtype))

@@ -23,9 +23,9 @@ from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_finite, check_int, check_number
 from narrowlib.activations import Activation, get_activation
-from narrowlib.jacobian import output_features, pull_back
+from narrowlib.jacobian import output_features, pull_back, tangent_kernel
 from narrowlib.model import Params, check_problem, half_mean_square
-from narrowlib.newton import NEAR_FLOOR, rounding_floor, tangent_kernel
+from narrowlib.newton import NEAR_FLOOR, rounding_floor
 from narrowlib.result import RESULTS, Solution, finish
 
 FIRST_DAMPING = 1e-3  # λ at the start, in units of the mean eigenvalue of J Jᵀ

@@ -16,35 +16,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from narrowlib.activations import Activation
-from narrowlib.jacobian import BLOCK, output_features, pull_back
+from narrowlib.jacobian import output_features, pull_back, tangent_kernel
 from narrowlib.model import Params, half_mean_square
 from narrowlib.result import RESULTS
 
 HALVINGS = 30
 OUT_OF_SIGHT = 0.5  # a step that leaves more than this share of the residual: rank is lost
 NEAR_FLOOR = 100.0  # a residual within this factor of rounding's is stopped by rounding
-
-
-def tangent_kernel(
-    XX: Float[Array, "n n"], features: Float[Array, "rows m"]
-) -> Float[Array, "rows rows"]:
-    """(X Xᵀ) ∘ (B Bᵀ) from X Xᵀ, made in place a block of rows at a time; K rows of B a sample."""
-    rows, n = features.shape[0], XX.shape[0]
-    K = rows // n
-    block = min(max(BLOCK // K, 1), n)
-
-    def fill(i: Array, kernel: Array) -> Array:
-        first = jnp.minimum(i * block, n - block)  # the last block overlaps the one before
-        B = jax.lax.dynamic_slice_in_dim(features, first * K, block * K)
-        inner = jax.lax.dynamic_slice_in_dim(XX, first, block)
-        inner = jnp.repeat(jnp.repeat(inner, K, axis=0), K, axis=1) if K > 1 else inner
-        return jax.lax.dynamic_update_slice_in_dim(kernel, (B @ features.T) * inner, first * K, 0)
-
-    empty = jnp.zeros((rows, rows), features.dtype)
-    return jax.lax.fori_loop(0, -(-n // block), fill, empty)
 
 
 def newton_step(

@@ -16,9 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from narrowlib.activations import Activation
-from narrowlib.jacobian import output_features
+from narrowlib.jacobian import output_features, tangent_kernel
 from narrowlib.model import Params
-from narrowlib.newton import tangent_kernel
 from narrowlib.rank import MARGIN
 
 WIDEST = 4  # the search ends at this many times the theorem's width

@@ -7,7 +7,8 @@ import pytest
 from strategies import problem
 
 import narrowlib as nl
-from narrowlib.newton import newton_step, tangent_kernel
+from narrowlib.jacobian import tangent_kernel
+from narrowlib.newton import newton_step
 
 
 @pytest.mark.parametrize("K", [1, 2, 5])
