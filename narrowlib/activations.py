@@ -1,7 +1,8 @@
-"""Activation functions, with the three facts about each that the theorems ask for.
+"""Activation functions, with the facts about each that the theorems ask for.
 
 The theorems need σ, σ′, the bound L₂ = sup |σ″| that makes the Jacobian Lipschitz, and whether
-σ is real-analytic without being a polynomial. `relu` and `square` are here as controls: the first
+σ is real-analytic without being a polynomial; where v moves too, or Hessians are compared, also
+sup |σ′| and sup |σ‴|. `relu` and `square` are here as controls: the first
 has no second derivative, the second is a polynomial.
 """
 
@@ -30,6 +31,8 @@ class Activation:
         curvature: $L_2 = \sup_z |\sigma''(z)|$; `inf` where $\sigma'$ jumps.
         analytic: whether $\sigma$ is real-analytic on the whole line.
         polynomial: whether $\sigma$ is a polynomial.
+        slope: $\sup_z |\sigma'(z)|$; `inf` where there is no bound, or none is known.
+        jerk: $\sup_z |\sigma'''(z)|$; `inf` where there is no bound, or none is known.
 
     Example:
         >>> import jax.numpy as jnp
@@ -39,7 +42,8 @@ class Activation:
         True
 
     References:
-        The full-rank theorem asks for `generic`, all others for a finite `curvature`.
+        The full-rank theorem asks for `generic`, all others for a finite `curvature`. Bounds that
+        hold while v moves too, and the certificate of a stationary point, take `slope` and `jerk`.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Activation:
     curvature: float
     analytic: bool = True
     polynomial: bool = False
+    slope: float = math.inf
+    jerk: float = math.inf
 
     @property
     def generic(self) -> bool:
@@ -90,18 +96,30 @@ def _double(z: jax.Array) -> jax.Array:
     return 2 * z
 
 
+_GELU_SLOPE = (1 + math.erf(1)) / 2 + math.exp(-1) / math.sqrt(math.pi)  # at √2
+_GELU_PEAK = math.sqrt((7 - math.sqrt(33)) / 2)  # where its fourth derivative is zero
+_GELU_JERK = (4 - _GELU_PEAK**2) * _GELU_PEAK * math.exp(-(_GELU_PEAK**2) / 2)
+_ROOT3_18 = math.sqrt(3) / 18
+
 _REGISTRY = {
     a.name: a
     for a in (
-        Activation("tanh", jnp.tanh, _tanh_derivative, 4 / (3 * math.sqrt(3))),
-        Activation("softplus", jax.nn.softplus, jax.nn.sigmoid, 1 / 4),
-        Activation("sigmoid", jax.nn.sigmoid, _sigmoid_derivative, math.sqrt(3) / 18),
-        Activation("gelu", _gelu, _gelu_derivative, math.sqrt(2 / math.pi)),
-        Activation("silu", jax.nn.silu, _silu_derivative, 1 / 2),
-        Activation("relu", jax.nn.relu, _relu_derivative, math.inf, analytic=False),
-        Activation("square", jnp.square, _double, 2.0, polynomial=True),
+        Activation("tanh", jnp.tanh, _tanh_derivative, 4 / (3 * math.sqrt(3)), slope=1, jerk=2),
+        Activation("softplus", jax.nn.softplus, jax.nn.sigmoid, 1 / 4, slope=1, jerk=_ROOT3_18),
+        Activation(
+            "sigmoid", jax.nn.sigmoid, _sigmoid_derivative, _ROOT3_18, slope=1 / 4, jerk=1 / 8
+        ),
+        Activation(
+            "gelu", _gelu, _gelu_derivative, math.sqrt(2 / math.pi),
+            slope=_GELU_SLOPE, jerk=_GELU_JERK / math.sqrt(2 * math.pi),
+        ),
+        Activation(  # these two bounds have no closed form: rounded up
+            "silu", jax.nn.silu, _silu_derivative, 1 / 2, slope=1.09983932013, jerk=0.30818151580
+        ),
+        Activation("relu", jax.nn.relu, _relu_derivative, math.inf, analytic=False, slope=1),
+        Activation("square", jnp.square, _double, 2.0, polynomial=True, jerk=0),
     )
-}
+}  # fmt: skip
 
 
 def activations() -> tuple[str, ...]:

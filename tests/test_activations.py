@@ -23,20 +23,31 @@ def test_derivative_is_the_derivative(name, dtype):
     np.testing.assert_allclose(slope, expected, rtol=0, atol=50 * jnp.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("name", [*SMOOTH, "square"])
-def test_curvature_is_the_least_bound(name):
+@pytest.mark.parametrize("order, bound", [(1, "slope"), (2, "curvature"), (3, "jerk")])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_bounds_are_the_least(name, order, bound):
     sigma = nl.get_activation(name)
-    second = jax.jit(jax.vmap(jax.grad(sigma.derivative)))
-    sizes = np.abs(second(Z))
-    assert sizes.max() <= sigma.curvature * (1 + 1e-12)
-    around = float(Z[sizes.argmax()])
+    of_order = sigma.fn
+    for _ in range(order):
+        of_order = jax.grad(of_order)
+    of_order = jax.jit(jax.vmap(of_order))
+    wide = jnp.concatenate([Z, jnp.array([20.0, 30.0])])  # softplus′ tends to its bound
+    sizes, limit = np.abs(of_order(wide)), getattr(sigma, bound)
+    assert sizes.max() <= limit * (1 + 1e-12)
+    around = float(wide[sizes.argmax()])
     peak = minimize_scalar(
-        lambda z: -abs(float(second(jnp.array([z]))[0])),
+        lambda z: -abs(float(of_order(jnp.array([z]))[0])),
         bounds=(around - 0.01, around + 0.01),
         method="bounded",
         options={"xatol": 1e-10},
     )
-    assert -peak.fun == pytest.approx(sigma.curvature, rel=1e-9)
+    assert -peak.fun == pytest.approx(limit, rel=1e-9)
+
+
+def test_bounds_of_the_controls():
+    relu, square = nl.get_activation("relu"), nl.get_activation("square")
+    assert (relu.slope, relu.curvature, relu.jerk) == (1, np.inf, np.inf)
+    assert (square.slope, square.curvature, square.jerk) == (np.inf, 2, 0)
 
 
 @pytest.mark.parametrize("name", [*SMOOTH, "square"])
