@@ -11,6 +11,8 @@ or W and v, whichever is better for it (`least_squares`: W; L-BFGS: W and v).
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +33,24 @@ def width(n: int) -> int:
 
 class Done(Exception):
     """Raised inside a peer's callback when it has finished, or its two minutes are over."""
+
+
+class Watch:
+    """A peer's best loss, its evaluations and its clock, which starts when this is made."""
+
+    def __init__(self):
+        self.begin, self.best, self.calls = time.perf_counter(), math.inf, 0
+
+    def saw(self, loss: float) -> None:
+        """Count an evaluation; raise `Done` where it was the last."""
+        self.best, self.calls = min(self.best, loss), self.calls + 1
+        if self.best < FINISHED or time.perf_counter() - self.begin > SECONDS:
+            raise Done
+
+    def report(self) -> dict[str, Any]:
+        """What a peer's call answers."""
+        took = time.perf_counter() - self.begin
+        return {"loss": self.best, "evaluations": self.calls, "took": took}
 
 
 def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Callable]:
@@ -75,23 +95,19 @@ def prepare_least_squares(data: Any, key: Any, m: int) -> Callable[[], dict[str,
         return np.asarray(matrix(flat.reshape(shape)))
 
     def call() -> dict[str, Any]:
-        begin, best, calls = time.perf_counter(), [np.inf], [0]
+        watch = Watch()
 
         def residual(flat: Any) -> Any:
             r = np.asarray(value(flat.reshape(shape)))
-            best[0], calls[0] = min(best[0], float(r @ r) / (2 * len(r))), calls[0] + 1
-            if best[0] < FINISHED or time.perf_counter() - begin > SECONDS:
-                raise Done
+            watch.saw(float(r @ r) / (2 * len(r)))
             return r
 
-        try:
-            first = np.asarray(start.W).ravel()
-            # no tolerance of its own: Done ends it
-            tight = {"xtol": None, "ftol": None, "gtol": 1e-15}
+        first = np.asarray(start.W).ravel()
+        # no tolerance of its own: Done ends it
+        tight = {"xtol": None, "ftol": None, "gtol": 1e-15}
+        with contextlib.suppress(Done):
             least_squares(residual, first, slopes, method="trf", tr_solver="exact", **tight)
-        except Done:
-            pass
-        return {"loss": best[0], "evaluations": calls[0], "took": time.perf_counter() - begin}
+        return watch.report()
 
     return call
 
@@ -110,21 +126,17 @@ def prepare_lbfgs(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
     value = jax.jit(jax.value_and_grad(lambda p: nl.loss(restore(p), data.X, data.y)))
 
     def call() -> dict[str, Any]:
-        begin, best, calls = time.perf_counter(), [np.inf], [0]
+        watch = Watch()
 
         def function(p: Any) -> tuple[float, Any]:
             now, gradient = value(p)
-            best[0], calls[0] = min(best[0], float(now)), calls[0] + 1
-            if best[0] < FINISHED or time.perf_counter() - begin > SECONDS:
-                raise Done
+            watch.saw(float(now))
             return float(now), np.asarray(gradient)
 
-        try:
-            options = {"maxiter": 10**6, "maxfun": 10**7, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
+        options = {"maxiter": 10**6, "maxfun": 10**7, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
+        with contextlib.suppress(Done):
             minimize(function, np.asarray(flat), jac=True, method="L-BFGS-B", options=options)
-        except Done:
-            pass
-        return {"loss": best[0], "evaluations": calls[0], "took": time.perf_counter() - begin}
+        return watch.report()
 
     return call
 

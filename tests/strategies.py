@@ -21,11 +21,31 @@ SMOOTH = ("tanh", "softplus", "sigmoid", "gelu", "silu")
 SCALES = (1e-8, 1.0, 1e8)
 
 
+def normal(key, shape, dtype=float):
+    """`jax.random.normal`, bit for bit, without a compilation for every shape.
+
+    An entry depends on the key and on its place alone, so a small array begins a larger one.
+    """
+    size = math.prod(shape)
+    drawn = jax.random.normal(key, (max(4096, 1 << (size - 1).bit_length()),), dtype)
+    return jnp.asarray(np.asarray(drawn)[:size].reshape(shape))
+
+
 def problem(seed, n=12, d=8, outputs=None, dtype=float):
     """Gaussian samples with Gaussian targets."""
     key_X, key_y = jax.random.split(jax.random.key(seed))
     shape = (n,) if outputs is None else (n, outputs)
-    return jax.random.normal(key_X, (n, d), dtype), jax.random.normal(key_y, shape, dtype)
+    return normal(key_X, (n, d), dtype), normal(key_y, shape, dtype)
+
+
+def near_interpolant(seed, K=None, activation="tanh", noise=1e-5, m=20):
+    """A network that fits 12 samples up to a Gaussian shift of its hidden weights, and the data."""
+    X, y = problem(seed, n=12, d=5, outputs=K)
+    sol = nl.interpolate(
+        X, y, key=jax.random.key(seed), width=m, scale=100.0, activation=activation
+    )
+    shift = noise * normal(jax.random.key(seed + 50), sol.params.W.shape)
+    return sol.params._replace(W=sol.params.W + shift), X, y
 
 
 def arrays(shape):

@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import narrowlib as nl
 from narrowlib.exercises.verdict import CHECKERS, as_number
+
+nl.check("0.1", None)  # loads all
 
 
 def test_an_unknown_exercise_is_named():
@@ -14,9 +17,19 @@ def test_an_unknown_exercise_is_named():
 
 
 def test_the_book_and_the_checkers_have_the_same_exercises(pytestconfig):
-    nl.check("0.1", None)  # loads all
     text = "".join(path.read_text() for path in (pytestconfig.rootpath / "book").rglob("*.ipynb"))
     assert set(re.findall(r'nl\.check\(\\"([\d.]+)\\"', text)) == set(CHECKERS)
+
+
+@pytest.mark.parametrize("number", sorted(CHECKERS))
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, "abc", float("nan"), [1, "a"], np.zeros((2, 2)), object(), 4 * [np.nan]],
+    ids=["None", "word", "nan", "mixed", "zeros", "object", "nans"],
+)
+def test_nonsense_is_refused_without_an_error(number, nonsense):
+    verdict = nl.check(number, nonsense)
+    assert not verdict and "Not yet" in repr(verdict)
 
 
 @pytest.mark.parametrize("nonsense", [None, "many", float("nan"), 10**400, [1, 2], {}])

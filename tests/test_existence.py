@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from strategies import SMOOTH, problem
+from strategies import SMOOTH, near_interpolant
 
 import narrowlib as nl
 
@@ -23,15 +23,6 @@ def newton(params, X, y, activation="tanh"):
     return W, float(
         np.linalg.norm(nl.forward(nl.Params(jnp.asarray(W), now.v), X, activation=sigma) - y)
     )
-
-
-def near_interpolant(seed, K=None, activation="tanh", noise=1e-5, m=20):
-    X, y = problem(seed, n=12, d=5, outputs=K)
-    sol = nl.interpolate(
-        X, y, key=jax.random.key(seed), width=m, scale=100.0, activation=activation
-    )
-    shift = noise * jax.random.normal(jax.random.key(seed + 50), sol.params.W.shape)
-    return sol.params._replace(W=sol.params.W + shift), X, y
 
 
 @pytest.mark.parametrize("K", [None, 2])

@@ -5,6 +5,7 @@ import json
 import experiment
 import pytest
 
+import narrowlib
 from narrowlib import saved
 
 SOURCE = """
@@ -23,7 +24,8 @@ def test_rows_are_saved_with_their_provenance(tmp_path, monkeypatch):
     assert results.rows == [{"n": 1, "loss": 1.0}, {"n": 2, "loss": 0.5}]
     assert results.record == {"n": [1, 2], "seeds": 3}
     assert {"date", "commit", "versions", "machine", "seconds"} == set(results.provenance)
-    assert "jax" in results.provenance["versions"]
+    versions = results.provenance["versions"]
+    assert "jax" in versions and versions["narrowlib"] == narrowlib.__version__
 
 
 @pytest.mark.parametrize(

@@ -130,13 +130,13 @@ def test_zero_targets_need_no_step():
     ids=["too few neurons", "a polynomial"],
 )
 def test_rank_deficient_starts_are_named(activation, width):
-    X, y = problem(18, n=7, d=3)  # the square spans 6 dimensions
+    X, y = problem(18, n=4, d=2)  # the square spans 3 dimensions
     sol = nl.interpolate(
         X, y, key=jax.random.key(10), activation=activation, width=width, throw=False
     )
     assert sol.result is nl.RESULTS.rank_deficient
     np.testing.assert_array_equal(sol.params.W, sol.state.W)  # the start, untouched
-    assert sol.stats["width"] == (width or WIDEST * 6)
+    assert sol.stats["width"] == (width or WIDEST * 4)
     with pytest.raises(nl.SolverError, match="does not have full row rank"):
         nl.interpolate(X, y, key=jax.random.key(10), activation=activation, width=width)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import arrays, problem, settings
+from strategies import arrays, normal, problem, settings
 
 import narrowlib as nl
 from narrowlib.jacobian import BLOCK, hadamard_gram, pull_back
@@ -21,8 +21,20 @@ dtypes = pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def setting(K, dtype=float, n=7, d=5, m=4):
     X, y = problem(0, n=n, d=d, outputs=K, dtype=dtype)
     params = nl.lecun(jax.random.key(1), d=d, m=m, outputs=K, dtype=dtype)
-    delta = jax.random.normal(jax.random.key(2), (m, d), dtype)
+    delta = normal(jax.random.key(2), (m, d), dtype)
     return params, X, y, delta
+
+
+@functools.partial(jax.jit, static_argnames="name")
+def by_autodiff(params, X, r, delta, name):
+    """J, J vec Δ and Jᵀ r."""
+
+    def outputs_of(W):
+        return nl.forward(params._replace(W=W), X, activation=name)
+
+    dense = jax.jacrev(outputs_of)(params.W).reshape(r.size, -1)
+    along = jax.jvp(outputs_of, (params.W,), (delta,))[1]
+    return dense, along, jax.vjp(outputs_of, params.W)[1](r)[0]
 
 
 @outputs
@@ -31,19 +43,16 @@ def setting(K, dtype=float, n=7, d=5, m=4):
 def test_products_against_autodiff(K, name, dtype):
     params, X, r, delta = setting(K, dtype)
 
-    def outputs_of(W):
-        return nl.forward(params._replace(W=W), X, activation=name)
-
+    dense, along, against = by_autodiff(params, X, r, delta, name)
     close = {"rtol": 200 * float(jnp.finfo(dtype).eps), "atol": 200 * float(jnp.finfo(dtype).eps)}
     rows = r.size
-    dense = jax.jacrev(outputs_of)(params.W).reshape(rows, -1)
     J = nl.jacobian(params, X, activation=name)
     np.testing.assert_allclose(J, dense, **close)
     np.testing.assert_allclose(nl.gram(params, X, activation=name), dense @ dense.T, **close)
     forward = nl.jvp(params, X, delta, activation=name)
-    np.testing.assert_allclose(forward, jax.jvp(outputs_of, (params.W,), (delta,))[1], **close)
+    np.testing.assert_allclose(forward, along, **close)
     back = nl.vjp(params, X, r, activation=name)
-    np.testing.assert_allclose(back, jax.vjp(outputs_of, params.W)[1](r)[0], **close)
+    np.testing.assert_allclose(back, against, **close)
     assert J.dtype == forward.dtype == back.dtype == dtype
     assert J.shape == (rows, params.W.size)
 

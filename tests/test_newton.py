@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from strategies import problem
+from strategies import normal, problem
 
 import narrowlib as nl
 from narrowlib.jacobian import tangent_kernel
@@ -16,7 +16,7 @@ from narrowlib.newton import newton_step
 def test_the_kernel_from_blocks_is_the_dense_one(n, K):
     """Row i K + k of the features belongs to sample i; 950 samples take several blocks."""
     X, _ = problem(23, n=n, d=6)
-    features = jax.random.normal(jax.random.key(24), (n * K, 4))
+    features = normal(jax.random.key(24), (n * K, 4))
     dense = np.kron(np.asarray(X @ X.T), np.ones((K, K))) * np.asarray(features @ features.T)
     np.testing.assert_allclose(tangent_kernel(X @ X.T, features), dense, rtol=1e-12, atol=1e-12)
 

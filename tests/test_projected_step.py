@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from scipy.optimize import minimize_scalar
-from strategies import problem
+from strategies import normal, problem
 
 import narrowlib as nl
 from narrowlib.projected_step import _scale_ray
@@ -17,7 +17,7 @@ SET = nl.Product(W=nl.Ball(START.W, 1.0), v=CONE)
 
 @pytest.mark.parametrize("seed", range(4))
 def test_ray_scaling_is_the_optimum_on_the_ray(seed):
-    params = nl.Params(START.W + 0.1 * jax.random.normal(jax.random.key(seed), (4, 8)), START.v)
+    params = nl.Params(START.W + 0.1 * normal(jax.random.key(seed), (4, 8)), START.v)
     start = nl.ProjectedGradient(SET).init(params, X, Y)
     for set_of_v, bounds in ((nl.Free(), (-1e3, 1e3)), (CONE, (1.0, 1e3))):
         at = start.params

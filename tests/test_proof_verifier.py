@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from flint import arb, fmpq
 from hypothesis import strategies as st
-from strategies import SMOOTH, problem, settings
+from strategies import SMOOTH, normal, problem, settings
 
 import narrowlib as nl
 from narrowlib import existence_proof
@@ -143,7 +143,7 @@ def test_operations_enclose_the_ends(a, r, b, q, k, n):
 def made(activation="tanh", K=None, seed=0, noise=0.0):
     X, y = problem(seed, n=8, d=8, outputs=K)
     sol = nl.interpolate(X, y, key=jax.random.key(1), activation=activation, width=8, scale=50.0)
-    shift = noise * jax.random.normal(jax.random.key(9), sol.params.W.shape)
+    shift = noise * normal(jax.random.key(9), sol.params.W.shape)
     params = sol.params._replace(W=sol.params.W + shift)
     return nl.existence_certificate(params, X, y, activation=activation, rigorous=True)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from strategies import SMOOTH, problem
+from strategies import SMOOTH, normal, problem
 
 import narrowlib as nl
 from narrowlib.certificates import least_singular_value, lipschitz_in_W
@@ -25,7 +25,7 @@ def test_full_rank(name, seed):
     X, _ = problem(seed, n=n, d=d)
     start = nl.mirrored_lecun(jax.random.key(seed + 100), d=d, m=m)
     assert rank(start, X, name) == n
-    u = jax.random.normal(jax.random.key(seed + 200), (m // 2,))
+    u = normal(jax.random.key(seed + 200), (m // 2,))
     assert rank(start._replace(v=jnp.concatenate([u, -u])), X, name) == n
     more, _ = problem(seed, n=n + 1, d=d)
     assert rank(start, more, name) == n  # one sample more than m d/2
@@ -93,7 +93,7 @@ def test_landscape_sigma_min_falls_no_faster_than_the_lipschitz_constant():
     sigma, start = nl.get_activation("tanh"), nl.mirrored_lecun(jax.random.key(5), d=5, m=8)
     s, L = least_singular_value(start, X, sigma), lipschitz_in_W(start, X, sigma)
     for seed in range(20):
-        direction = jax.random.normal(jax.random.key(seed), (8, 5))
+        direction = normal(jax.random.key(seed), (8, 5))
         distance = 0.9 * s / L * jax.random.uniform(jax.random.key(seed + 50))
         W = start.W + direction * distance / jnp.linalg.norm(direction)
         here = least_singular_value(start._replace(W=W), X, sigma)

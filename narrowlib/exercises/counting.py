@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
+from narrowlib.exercises.verdict import Verdict, exercise, numeric_exercise
 
 
 def _even_width(directions: int, equations: int) -> int:
@@ -15,12 +15,10 @@ def _even_width(directions: int, equations: int) -> int:
     return 2 * math.ceil(equations / directions)
 
 
-@exercise("1.1.1")
-def _photographs(answer: Any) -> Verdict:
+@numeric_exercise("1.1.1")
+def _photographs(value: float) -> Verdict:
     """The theorem's width for 1,281,167 photographs of 224 × 224 pixels in three colours."""
-    value, n, pixels = as_number(answer), 1_281_167, 224**2
-    if value is None:
-        return Verdict(False, "Pass one number.")
+    n, pixels = 1_281_167, 224**2
     if value == _even_width(3 * pixels, n):
         return Verdict(True, "Fewer neurons than ten, twice: the photographs have many inputs.")
     if value == _even_width(pixels, n):
@@ -32,12 +30,10 @@ def _photographs(answer: Any) -> Verdict:
     return Verdict(False, "n is given; d is the number of numbers in one photograph.")
 
 
-@exercise("1.1.2")
-def _bias(answer: Any) -> Verdict:
+@numeric_exercise("1.1.2")
+def _bias(value: float) -> Verdict:
     """The least even width with (m/2)(d + 1) ≥ n, for n = 1000 and d = 9."""
-    value, n, d = as_number(answer), 1000, 9
-    if value is None:
-        return Verdict(False, "Pass one number.")
+    n, d = 1000, 9
     if value == _even_width(d + 1, n):
         return Verdict(True, "A bias is one more input, always 1: d + 1 directions a pair.")
     if value == _even_width(d, n):
@@ -49,12 +45,10 @@ def _bias(answer: Any) -> Verdict:
     return Verdict(False, "How many trained numbers does a pair of twins bring? Twins count once.")
 
 
-@exercise("1.1.3")
-def _outputs(answer: Any) -> Verdict:
+@numeric_exercise("1.1.3")
+def _outputs(value: float) -> Verdict:
     """The least even width with (m/2) d ≥ n K: n = 50,000, d = 3,072, K = 10."""
-    value, n, d, K = as_number(answer), 50_000, 3072, 10
-    if value is None:
-        return Verdict(False, "Pass one number.")
+    n, d, K = 50_000, 3072, 10
     if value == _even_width(d, n * K):
         return Verdict(True, "n K equations, and d directions from each pair.")
     if value == _even_width(d, n):
@@ -98,16 +92,14 @@ def _null_move(answer: Any) -> Verdict:
     return Verdict(False, "The outputs change. Write J vec Δ with the two halves of J and of Δ.")
 
 
-@exercise("1.1.5")
-def _sign_patterns(answer: Any) -> Verdict:
+@numeric_exercise("1.1.5")
+def _sign_patterns(value: float) -> Verdict:
     """Sign patterns of one neuron without bias on n = 10 points in general position, d = 2."""
-    value, n, d = as_number(answer), 10, 2
+    n, d = 10, 2
 
     def dichotomies(inputs: int) -> int:
         return 2 * sum(math.comb(n - 1, k) for k in range(inputs))
 
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if value == dichotomies(d):
         return Verdict(True, "Two for each point, of 1,024.")
     if value == n:

@@ -9,17 +9,15 @@ import jax
 import numpy as np
 
 from narrowlib.datasets import gaussian
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
-from narrowlib.model import Params, loss
+from narrowlib.exercises.verdict import Verdict, as_weights, exercise, numeric_exercise
+from narrowlib.model import loss
 
 
-@exercise("0.1")
-def _memorising_width(answer: Any) -> Verdict:
+@numeric_exercise("0.1")
+def _memorising_width(value: float) -> Verdict:
     """The theorem's width for MNIST: the smallest even m ≥ 2⌈n/d⌉ with n = 60,000, d = 784."""
-    value, n, d = as_number(answer), 60_000, 784
+    n, d = 60_000, 784
     right = 2 * math.ceil(n / d)
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if value == right:
         return Verdict(True, "Two neurons for each d samples: a pair counts once.")
     if value == math.ceil(n / d):
@@ -61,12 +59,9 @@ def _gram_entry(answer: Any) -> Verdict:
     return Verdict(False, "Row i, block j of J is v_j σ′(w_j·x_i) x_i: multiply two rows.")
 
 
-@exercise("0.3")
-def _rank_bound(answer: Any) -> Verdict:
+@numeric_exercise("0.3")
+def _rank_bound(value: float) -> Verdict:
     """The smallest width that the counting bound allows: 51 m/2 + 116 ≥ 1797."""
-    value = as_number(answer)
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if value == 66:
         return Verdict(True, "And 66 is the first width with full rank in the figure.")
     if value == 65:
@@ -79,12 +74,16 @@ def _rank_bound(answer: Any) -> Verdict:
 @exercise("0.4")
 def _narrow_fit(answer: Any) -> Verdict:
     """Params of a network of at most 20 neurons that fits 90 given samples of 10 inputs."""
-    if not isinstance(answer, Params):
-        return Verdict(False, "Pass the params of your solution.")
-    if np.shape(answer.W)[1:] != (10,) or np.shape(answer.W)[0] > 20:
-        return Verdict(False, f"W should be at most 20 × 10; yours is {np.shape(answer.W)}.")
+    weights = as_weights(answer, "solution")
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
+    if W.shape[1:] != (10,) or W.shape[0] > 20:
+        return Verdict(False, f"W should be at most 20 × 10; yours is {W.shape}.")
+    if v.shape != W.shape[:1]:
+        return Verdict(False, f"v should have one entry a neuron; its shape is {v.shape}.")
     data = gaussian(jax.random.key(4), n=90, d=10)
     value = float(loss(answer, data.X, data.y, activation="softplus"))
     if value < 1e-18:
-        return Verdict(True, f"Loss {value:.1e} with {np.shape(answer.W)[0]} neurons.")
+        return Verdict(True, f"Loss {value:.1e} with {len(v)} neurons.")
     return Verdict(False, f"The loss with softplus is {value:.1e}; below 1e-18 is asked for.")

@@ -8,16 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
+from narrowlib.exercises.verdict import Verdict, exercise, numeric_exercise
 from narrowlib.rank_sweep import rank_sweep
 
 
-@exercise("1.3.1")
-def _square_rank(answer: Any) -> Verdict:
+@numeric_exercise("1.3.1")
+def _square_rank(value: float) -> Verdict:
     """The dimension of span{sym(w_j e_k)} for 3 neurons and 10 inputs, by linear algebra."""
-    value, h, d = as_number(answer), 3, 10
-    if value is None:
-        return Verdict(False, "Pass one number.")
+    h, d = 3, 10
     neurons = np.random.default_rng(0).normal(size=(h, d))
     forms = [np.outer(w, e) + np.outer(e, w) for w in neurons for e in np.eye(d)]
     right = int(np.linalg.matrix_rank(np.stack([form.ravel() for form in forms])))
@@ -61,12 +59,10 @@ def _null_point(answer: Any) -> Verdict:
     return Verdict(False, f"J_U is invertible: σ_min/σ_max = {s[-1] / s[0]:.0e}.")
 
 
-@exercise("1.3.3")
-def _blind_start(answer: Any) -> Verdict:
+@numeric_exercise("1.3.3")
+def _blind_start(value: float) -> Verdict:
     """P(rank J = 2) for ReLU with two samples, one input and four neurons in U: over all signs."""
-    value, h = as_number(answer), 4
-    if value is None:
-        return Verdict(False, "Pass one number.")
+    h = 4
     full = 0
     for x in product((1, -1), repeat=2):
         for w in product((1, -1), repeat=h):
@@ -86,12 +82,9 @@ def _blind_start(answer: Any) -> Verdict:
     return Verdict(False, "Neither two samples of one sign nor neurons of one sign give rank 2.")
 
 
-@exercise("1.3.4")
-def _good_width(answer: Any) -> Verdict:
+@numeric_exercise("1.3.4")
+def _good_width(value: float) -> Verdict:
     """The first even m whose median s₁ reaches 0.7, by the sweep that is asked for."""
-    value = as_number(answer)
-    if value is None:
-        return Verdict(False, "Pass one number.")
     widths = np.arange(8, 25, 2)
     with jax.enable_x64(True):
         sweep = rank_sweep(jax.random.key(5), n=40, d=10, m=widths, draws=500)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
+from narrowlib.exercises.verdict import Verdict, exercise, numeric_exercise
 from narrowlib.rank import MARGIN, numerical_rank
 
 
@@ -53,13 +53,11 @@ def _pulled_back(answer: Any) -> Verdict:
     return Verdict(False, "Row j is the sum over samples of r_i v_j σ′(w_j·x_i) x_i.")
 
 
-@exercise("1.2.2")
-def _gigabytes(answer: Any) -> Verdict:
+@numeric_exercise("1.2.2")
+def _gigabytes(value: float) -> Verdict:
     """The memory of J in float64, in 10⁹ bytes: n = 50,000, m = 34, d = 3,072."""
-    value, n, m, d = as_number(answer), 50_000, 34, 3072
+    n, m, d = 50_000, 34, 3072
     right = 8e-9 * n * m * d
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if _close(value, right, 0.01):
         return Verdict(True, "And it is about twice the Gram matrix.")
     if _close(value, right / 2, 0.01):
@@ -75,14 +73,12 @@ def _gigabytes(answer: Any) -> Verdict:
     return Verdict(False, "J has n rows and m d columns, and each entry has 8 bytes.")
 
 
-@exercise("1.2.3")
-def _lipschitz(answer: Any) -> Verdict:
+@numeric_exercise("1.2.3")
+def _lipschitz(value: float) -> Verdict:
     """L₂ R ‖X‖ max|v_j| for softplus, a 2 × 2 matrix X and v = (2, −1)."""
-    value, X, v = as_number(answer), np.array([[3.0, 4.0], [-4.0, 3.0]]), np.array([2.0, -1.0])
+    X, v = np.array([[3.0, 4.0], [-4.0, 3.0]]), np.array([2.0, -1.0])
     R, spectral = np.linalg.norm(X, axis=1).max(), np.linalg.norm(X, 2)
     largest, softplus, tanh = np.abs(v).max(), 1 / 4, 4 / (3 * math.sqrt(3))
-    if value is None:
-        return Verdict(False, "Pass one number.")
     mistakes = {
         "You took the Frobenius norm of X; the spectral norm is smaller.": (
             softplus * R * np.linalg.norm(X) * largest
@@ -104,14 +100,12 @@ def _lipschitz(answer: Any) -> Verdict:
     return Verdict(False, "Four factors: sup |σ″|, the longest row, the spectral norm, max |v_j|.")
 
 
-@exercise("1.2.4")
-def _floor(answer: Any) -> Verdict:
+@numeric_exercise("1.2.4")
+def _floor(value: float) -> Verdict:
     """The least σ_min that the Gram route calls full: MARGIN √(n ε) σ₁, n = 1797, σ₁ = 3000."""
-    value, n, largest = as_number(answer), 1797, 3000.0
+    n, largest = 1797, 3000.0
     eps, single = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
     threshold = math.sqrt(n * eps) * largest
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if _close(value, MARGIN * threshold, 0.05):
         return Verdict(True, "Below it, the verdict is undecided or worse.")
     if _close(value, threshold, 0.05):

@@ -10,21 +10,19 @@ import jax
 import numpy as np
 
 from narrowlib.datasets import digits
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
+from narrowlib.exercises.verdict import Verdict, as_weights, exercise, numeric_exercise
 from narrowlib.existence import existence_certificate
 from narrowlib.model import Params
 
 PLACES = 20  # binary places that exercise 1.5.4 leaves to a weight
 
 
-@exercise("1.5.1")
-def _ball_product(answer: Any) -> Verdict:
+@numeric_exercise("1.5.1")
+def _ball_product(value: float) -> Verdict:
     """The radius of the product of the balls 3 ± 0.1 and −2 ± 0.05 around −6."""
-    value, (a, r), (b, q) = as_number(answer), (3.0, 0.1), (-2.0, 0.05)
+    (a, r), (b, q) = (3.0, 0.1), (-2.0, 0.05)
     corners = [(a + i * r) * (b + j * q) for i in (-1, 1) for j in (-1, 1)]
     right = max(abs(corner - a * b) for corner in corners)
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if math.isclose(value, right, rel_tol=1e-9):
         return Verdict(True, "The farthest corner of the two balls decides.")
     if math.isclose(value, right - r * q, rel_tol=1e-9):
@@ -36,15 +34,13 @@ def _ball_product(answer: Any) -> Verdict:
     return Verdict(False, "Write the product as (3 + e)(−2 + f) and ask how far from −6 it gets.")
 
 
-@exercise("1.5.2")
-def _shifted_factor(answer: Any) -> Verdict:
+@numeric_exercise("1.5.2")
+def _shifted_factor(value: float) -> Verdict:
     """The bound t − ‖K − M Mᵀ − t I‖_F for a matrix K, a factor M and a shift t."""
-    value, t = as_number(answer), 2.5
+    t = 2.5
     K, M = np.array([[5.0, 2.0], [2.0, 5.0]]), np.array([[1.5, 0.0], [1.25, 1.0]])
     E = K - M @ M.T - t * np.eye(2)
     size = float(np.linalg.norm(E))
-    if value is None:
-        return Verdict(False, "Pass one number.")
     if math.isclose(value, t - size, rel_tol=1e-9):
         return Verdict(True, f"And λ_min is {np.linalg.eigvalsh(K)[0]:.0f}.")
     if math.isclose(value, np.linalg.eigvalsh(K)[0], rel_tol=1e-9):
@@ -95,12 +91,10 @@ def _radius_without_roots(answer: Any) -> Verdict:
 @exercise("1.5.4")
 def _short_weights(answer: Any) -> Verdict:
     """Params of 4 neurons with short hidden weights, near which 60 digits are fitted exactly."""
-    if not isinstance(answer, Params):
-        return Verdict(False, "Pass the params of your network.")
-    try:
-        W, v = np.asarray(answer.W, float), np.asarray(answer.v, float)
-    except (TypeError, ValueError):
-        return Verdict(False, "W and v should be arrays of numbers.")
+    weights = as_weights(answer, "network")
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
     if W.shape != (4, 64) or v.shape != (4,):
         return Verdict(False, f"W should be 4 × 64 and v of length 4: yours {W.shape}, {v.shape}.")
     if not (np.all(np.isfinite(W)) and np.all(np.isfinite(v))):

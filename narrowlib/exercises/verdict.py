@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+
+from narrowlib.model import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,23 @@ def exercise(number: str) -> Callable[[Callable[[Any], Verdict]], Callable[[Any]
     return register
 
 
+def numeric_exercise(
+    number: str,
+) -> Callable[[Callable[[float], Verdict]], Callable[[Any], Verdict]]:
+    """Enter a checker of one finite number, which gets it as a float; other answers are refused."""
+
+    def register(checker: Callable[[float], Verdict]) -> Callable[[Any], Verdict]:
+        @exercise(number)
+        @functools.wraps(checker)
+        def check_number(answer: Any) -> Verdict:
+            value = as_number(answer)
+            return Verdict(False, "Pass one number.") if value is None else checker(value)
+
+        return check_number
+
+    return register
+
+
 def as_number(answer: Any) -> float | None:
     """The answer as a finite float; `None` where it is no number."""
     try:
@@ -42,3 +64,17 @@ def as_number(answer: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
+
+
+def as_weights(answer: Any, whose: str) -> tuple[np.ndarray, np.ndarray] | Verdict:
+    """W and v of an answer that has to be `Params`, as float arrays, or the verdict why not.
+
+    Shapes, and whether the entries are finite, are left to the checker. `whose` completes
+    "Pass the params of your".
+    """
+    if not isinstance(answer, Params):
+        return Verdict(False, f"Pass the params of your {whose}.")
+    try:
+        return np.asarray(answer.W, float), np.asarray(answer.v, float)
+    except (TypeError, ValueError):
+        return Verdict(False, "The params W and v should be arrays of numbers.")

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from narrowlib.datasets import gaussian
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
-from narrowlib.model import Params
+from narrowlib.exercises.verdict import Verdict, as_number, as_weights, exercise, numeric_exercise
 
 
 @exercise("1.6.1")
@@ -39,12 +38,10 @@ def _four_widths(answer: Any) -> Verdict:
     return Verdict(False, f"Look again at the {' and the '.join(names)}.")
 
 
-@exercise("1.6.2")
-def _floor_outputs(answer: Any) -> Verdict:
+@numeric_exercise("1.6.2")
+def _floor_outputs(value: float) -> Verdict:
     """The least m with m (d + K) ≥ n K: n = 60,000, d = 784, K = 10."""
-    value, n, d, K = as_number(answer), 60_000, 784, 10
-    if value is None:
-        return Verdict(False, "Pass one number.")
+    n, d, K = 60_000, 784, 10
     if value == math.ceil(n * K / (d + K)):
         return Verdict(True, "Each neuron brings d hidden and K output weights.")
     if value == n * K // (d + K):
@@ -97,12 +94,10 @@ def _largest_delta(answer: Any) -> Verdict:
 @exercise("1.6.4")
 def _just_above(answer: Any) -> Verdict:
     """Params of at most five tanh neurons that fit 40 given samples of 9 inputs."""
-    if not isinstance(answer, Params):
-        return Verdict(False, "Pass the params of your solution.")
-    try:
-        W, v = np.asarray(answer.W, float), np.asarray(answer.v, float)
-    except (TypeError, ValueError):
-        return Verdict(False, "Pass the params of your solution.")
+    weights = as_weights(answer, "solution")
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
     if W.ndim != 2 or W.shape[1] != 9 or W.shape[0] > 5:
         return Verdict(False, f"W should be at most 5 × 9; yours is {W.shape}.")
     if v.shape != W.shape[:1]:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from narrowlib.datasets import gaussian
-from narrowlib.exercises.verdict import Verdict, as_number, exercise
+from narrowlib.exercises.verdict import Verdict, as_number, as_weights, exercise, numeric_exercise
 from narrowlib.model import Params, loss
 from narrowlib.result import Solution
 
@@ -39,12 +39,9 @@ def _half_the_singular_value(answer: Any) -> Verdict:
     return Verdict(False, "Write both bounds as a constant times a power of s₁.")
 
 
-@exercise("1.4.2")
-def _single_precision(answer: Any) -> Verdict:
+@numeric_exercise("1.4.2")
+def _single_precision(value: float) -> Verdict:
     """The largest α with 4e-16 · (2⁻²³/2⁻⁵²) · α ≤ 1e-3."""
-    value = as_number(answer)
-    if value is None:
-        return Verdict(False, "Pass one number.")
     floor, goal = 4e-16, 1e-3
     right = goal / (floor * 2.0 ** (52 - 23))
 
@@ -67,7 +64,10 @@ def _small_ball(answer: Any) -> Verdict:
     """At most 28 tanh neurons that fit 60 samples within 1e-4 of a mirrored start."""
     if not isinstance(answer, Solution) or not isinstance(answer.params, Params):
         return Verdict(False, "Pass the Solution that nl.interpolate returns.")
-    W, v = (np.asarray(array, float) for array in answer.params)
+    weights = as_weights(answer.params, "solution")
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
     if W.ndim != 2 or W.shape[1] != 6 or W.shape[0] > 28 or v.shape != W.shape[:1]:
         return Verdict(False, f"At most 28 neurons of 6 inputs; yours are {np.shape(W)}.")
     if not (np.isfinite(W).all() and np.isfinite(v).all()):
