@@ -26,6 +26,10 @@ from narrowlib.exercises import check as check
 from narrowlib.existence import ExistenceCertificate as ExistenceCertificate
 from narrowlib.existence import existence_certificate as existence_certificate
 from narrowlib.existence_proof import ExistenceProof as ExistenceProof
+from narrowlib.hessian import Extremes as Extremes
+from narrowlib.hessian import hessian as hessian
+from narrowlib.hessian import hessian_extremes as hessian_extremes
+from narrowlib.hessian import hvp as hvp
 from narrowlib.initializers import lecun as lecun
 from narrowlib.initializers import mirrored_lecun as mirrored_lecun
 from narrowlib.interpolate import interpolate as interpolate
@@ -40,6 +44,11 @@ from narrowlib.model import OneHiddenLayer as OneHiddenLayer
 from narrowlib.model import Params as Params
 from narrowlib.model import forward as forward
 from narrowlib.model import loss as loss
+from narrowlib.nearest_singular import NearestSingular as NearestSingular
+from narrowlib.nearest_singular import nearest_singular as nearest_singular
+from narrowlib.nice_region import SphereMinimum as SphereMinimum
+from narrowlib.nice_region import guaranteed_radius as guaranteed_radius
+from narrowlib.nice_region import least_on_sphere as least_on_sphere
 from narrowlib.projected_gradient import ProjectedGradient as ProjectedGradient
 from narrowlib.projected_optimizer import projected as projected
 from narrowlib.projected_step import Evaluation as Evaluation
@@ -56,6 +65,16 @@ from narrowlib.result import Solution as Solution
 from narrowlib.result import SolverError as SolverError
 from narrowlib.saved import SavedResults as SavedResults
 from narrowlib.saved import saved_results as saved_results
+from narrowlib.sigma_path import SigmaPath as SigmaPath
+from narrowlib.sigma_path import sigma_min_path as sigma_min_path
+from narrowlib.slices import Slice as Slice
+from narrowlib.slices import slice_directions as slice_directions
+from narrowlib.slices import slice_grid as slice_grid
+from narrowlib.stationary import StationaryPoint as StationaryPoint
+from narrowlib.stationary import stationary_point as stationary_point
 from narrowlib.step_sizes import Backtracking as Backtracking
+from narrowlib.trajectory import Trajectory as Trajectory
+from narrowlib.trajectory import trajectory as trajectory
+from narrowlib.trust_region import trust_region_newton as trust_region_newton
 
 __version__ = "0.1.0"

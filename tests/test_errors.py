@@ -13,6 +13,7 @@ KEY = jax.random.key(0)
 X, Y = problem(0)
 BAD_X, BAD_Y = X.at[2, 3].set(jnp.nan), Y.at[5].set(jnp.inf)
 P = nl.mirrored_lecun(KEY, d=8, m=4)
+LINE = jax.tree.map(lambda a: jnp.stack([a, a]), P)  # a path of two points
 SINGLE = jax.tree.map(lambda a: a.astype(jnp.float32), P)
 X32 = X.astype(jnp.float32)
 BALL, CONE = nl.Ball(P.W, 1.0), nl.PairedCone(0.1, 2.0)
@@ -84,6 +85,49 @@ TABLE = [
     case(nl.levenberg_marquardt, P, BAD_X, Y, says=("X", "1 entries that are NaN", "Remove")),
     case(nl.levenberg_marquardt, P, X, Y, max_steps=0, says=("max_steps", "0", "at least 1")),
     case(nl.levenberg_marquardt, P, X, Y, tol=0, says=("tol", "0", "above 0")),
+    # the landscape
+    case(nl.hvp, P, X, Y, P._replace(W=P.W[:, :2]),
+         says=("direction.W", "float64 of shape (4, 2)", "of shape (4, 8)")),
+    case(nl.hvp, P, X, Y, SINGLE, says=("direction.W", "float32 of shape (4, 8)", "float64")),
+    case(nl.hessian, P, X, Y[:5], says=("y", "shape (5,)", "X has 12 samples")),
+    case(nl.hessian_extremes, P, X, Y, k=0, says=("k", "0", "at least 1")),
+    case(nl.hessian_extremes, P, X, Y, k=19, says=("k", "19", "There are 36 parameters")),
+    case(nl.stationary_point, SINGLE, X32, Y, says=("params", "dtype float32", "float64")),
+    case(nl.stationary_point, P, X, BAD_Y, says=("y", "1 entries that are NaN", "Remove")),
+    case(nl.stationary_point, P, X, Y, within=0.0, says=("within", "0", "above 0")),
+    case(nl.trust_region_newton, P, BAD_X, Y, says=("X", "1 entries that are NaN", "Remove")),
+    case(nl.trust_region_newton, P, X, Y, max_steps=0, says=("max_steps", "0", "at least 1")),
+    case(nl.trust_region_newton, P, X, Y, tol=0.0, says=("tol", "0", "above 0")),
+    case(nl.sigma_min_path, P, X, says=("params.W", "shape (4, 8)", "3 axes")),
+    case(nl.sigma_min_path, LINE._replace(v=LINE.v[:1]), X,
+         says=("params", "v (1, 4)", "same time axis")),
+    case(nl.sigma_min_path, LINE, X[:, :5], says=("X", "shape (12, 5)", "reads d = 8 inputs")),
+    case(nl.sigma_min_path, LINE, BAD_X, says=("X", "1 entries", "Remove or fill")),
+    case(nl.sigma_min_path, LINE, X, refresh=0, says=("refresh", "0", "at least 1")),
+    case(nl.sigma_min_path, LINE, X, rtol=1.0, says=("rtol", "1", "below 1")),
+    case(nl.sigma_min_path, jax.tree.map(lambda a: jnp.stack([a, a]), SINGLE), X32,
+         says=("params.W", "dtype float32", "allow_float32=True")),
+    case(nl.guaranteed_radius, P, X, order=3, says=("order", "3", "Choose 1 or 2")),
+    case(nl.guaranteed_radius, SINGLE, X32, says=("params.W", "dtype float32", "float64")),
+    case(nl.guaranteed_radius, P, BAD_X, says=("X", "1 entries", "Remove or fill")),
+    case(nl.least_on_sphere, P, X, jnp.zeros(2), key=KEY, says=("radii", "0", "above 0")),
+    case(nl.least_on_sphere, P, X, jnp.ones(2), key=KEY, starts=0,
+         says=("starts", "0", "at least 1")),
+    case(nl.nearest_singular, P, X, key=KEY, starts=0, says=("starts", "0", "at least 1")),
+    case(nl.nearest_singular, SINGLE, X32, key=KEY, says=("params.W", "dtype float32", "float64")),
+    case(nl.slice_directions, P, count=4, key=KEY, says=("count", "4", "1, 2 or 3")),
+    case(nl.slice_directions, P, [P.W, P.W], key=KEY, says=("given", "dependent", "Leave out")),
+    case(nl.slice_directions, P, [X], key=KEY, says=("given", "shape (12, 8)", "(4, 8)")),
+    case(nl.slice_grid, P, X, Y[:3], [P.W], [jnp.ones(2)], says=("y", "shape (3,)", "12 samples")),
+    case(nl.trajectory, P, X, Y, optax.sgd(0.1), num_steps=5, record_every=2,
+         says=("num_steps", "5", "multiple of record_every")),
+    case(nl.trajectory, P, X, Y, optax.sgd(0.1), num_steps=5, batch_size=13, key=KEY,
+         says=("batch_size", "13", "There are 12 samples")),
+    case(nl.trajectory, P, X, Y, optax.sgd(0.1), num_steps=5, batch_size=4,
+         says=("key", "None", "pass a JAX random key")),
+    case(nl.trajectory, P, X, Y, 0.1, num_steps=5, says=("optimizer", "float", "optax.sgd(0.1)")),
+    case(nl.trajectory, P, X, Y, optax.sgd(0.1), num_steps=5, trainable=("U",),
+         says=("trainable", "('U',)", '("W",)')),
     # projections and sets
     case(nl.project_ball, P.W, center=P.W[:2], radius=1.0, says=("center", "(2, 8)", "(4, 8)")),
     case(nl.project_ball, P.W, center=P.W, radius=-1.0, says=("radius", "-1", "at least 0")),
@@ -203,8 +247,9 @@ def test_the_table_covers_every_public_function():
     # no argument to get wrong, records without checks, and what has tests of its own
     elsewhere = {
         "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate",
-        "ExistenceProof", "Fixed",
-        "Free", "ProjectedGradientState", "SavedResults",
+        "ExistenceProof", "Extremes", "Fixed",
+        "Free", "NearestSingular", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
+        "Trajectory", "ProjectedGradientState", "SavedResults",
         "KKTCertificate", "NumericalRank", "Params", "RankSweep", "RESULTS", "Solution",
         "SolverError", "activations", "check", "load_certificate",
     }  # fmt: skip
