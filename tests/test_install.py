@@ -84,7 +84,7 @@ def test_the_import_costs_no_more_than_jax_and_flax():
     code = "import sys, {}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     base = set(run(sys.executable, "-c", code.format("jax, flax.nnx, optax, jaxtyping")).split())
     ours = set(run(sys.executable, "-c", code.format("narrowlib")).split())
-    assert not {"matplotlib", "sklearn", "pooch"} & ours
+    assert not {"flint", "matplotlib", "pooch", "sklearn"} & ours
     assert ours - base - sys.stdlib_module_names == {"narrowlib"}
 
 

@@ -125,12 +125,12 @@ def test_zero_targets_need_no_step():
 
 
 @pytest.mark.parametrize(
-    "activation, width",
-    [("tanh", 2), ("square", None)],
+    "activation, width, n, d",
+    [("tanh", 2, 7, 3), ("square", None, 4, 2)],  # in two inputs the square spans 3 dimensions
     ids=["too few neurons", "a polynomial"],
 )
-def test_rank_deficient_starts_are_named(activation, width):
-    X, y = problem(18, n=4, d=2)  # the square spans 3 dimensions
+def test_rank_deficient_starts_are_named(activation, width, n, d):
+    X, y = problem(18, n=n, d=d)
     sol = nl.interpolate(
         X, y, key=jax.random.key(10), activation=activation, width=width, throw=False
     )
