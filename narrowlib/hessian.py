@@ -174,7 +174,7 @@ def hessian_extremes(
     Raises:
         ValueError: if shapes or precisions do not match, the activation is unknown, or k is not
             between 1 and half the number of parameters.
-        scipy.sparse.linalg.ArpackNoConvergence: if Lanczos's method does not settle.
+        RuntimeError: if Lanczos's method does not settle (SciPy's ArpackNoConvergence).
 
     Example:
         >>> import jax

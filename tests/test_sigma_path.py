@@ -107,17 +107,21 @@ def test_through_the_loss_of_rank(seed):
     assert found.sigma_min[100] < 1e-6 and found.lower[100] == 0
 
 
-@pytest.mark.parametrize("refresh", [5, 1000])
+@pytest.mark.parametrize("refresh, least_size", [(5, 0.05), (1000, 0.5)])
 @pytest.mark.parametrize("seed", range(4))
-def test_singular_values_that_cross(seed, refresh):
-    """Two networks side by side that share nothing: one grows while the other shrinks."""
+def test_singular_values_that_cross(seed, refresh, least_size):
+    """Two networks side by side that share nothing: one grows while the other shrinks.
+
+    Where they differ most, the whole block lies in one of them at first.
+    """
     n, d, m, T = 15, 4, 10, 120
     rng = np.random.default_rng(seed)
     X, W = np.zeros((2 * n, 2 * d)), np.zeros((2 * m, 2 * d))
     X[:n, :d], X[n:, d:] = rng.normal(size=(2, n, d))
     W[:m, :d], W[m:, d:] = rng.normal(size=(2, m, d))
     t = np.linspace(0, 1, T)[:, None]
-    v = np.concatenate([(1 + 2 * t) * rng.normal(size=m), (3 - 2 * t) * rng.normal(size=m)], axis=1)
+    grows, shrinks = least_size + t, least_size + 1 - t
+    v = np.concatenate([grows * rng.normal(size=m), shrinks * rng.normal(size=m)], axis=1)
     path = nl.Params(jnp.broadcast_to(jnp.asarray(W), (T, *W.shape)), jnp.asarray(v))
     found, _ = check(path, jnp.asarray(X), refresh=refresh)
     first = jnp.linalg.norm(found.vector[:, :n], axis=1) > 0.5
