@@ -10,7 +10,7 @@ by at most $\|J - J'\|$, and
 $$\|J - J'\|^2 = \|(J - J')(J - J')^\top\| \le \|(X X^\top) \circ (E E^\top)\|_F, \quad
   E = D - D', \quad D_{ij} = v_j\, \sigma'(w_j \cdot x_i).$$
 
-A point costs n²(4 m + 62 q) operations, q from 1 to 8 being the number of steps; a Cholesky
+A point costs n²(4 m + 44 q) operations, q from 1 to 8 being the number of steps; a Cholesky
 factor n³/3; an eigendecomposition, which is needed at the first point and where a factor fails,
 about 9 n³; all with n K for n where there are K outputs. Memory: four n × n matrices.
 """
