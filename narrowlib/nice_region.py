@@ -2,7 +2,7 @@ r"""The nice region: the ball around W in which J keeps full rank, with v as it 
 
 There every stationary point has zero loss. Its radius ρ\* is the distance from W to the nearest
 weights at which J loses rank. This file bounds it from below, by two formulas, and looks at it
-from outside, by the least σ_min on spheres; `nearest_singular.py` bounds it from above.
+from outside, by the least σ_min on spheres.
 
 With $G_j(w; u) = \sum_i u_i\,\sigma'(w \cdot x_i)\, x_i$ the rows of $J^\top u$ are $v_j\, G_j$: J
 loses rank exactly where one $u \ne 0$ makes every neuron's $G_j$ vanish. So ρ\* does not depend on

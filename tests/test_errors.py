@@ -113,8 +113,6 @@ TABLE = [
     case(nl.least_on_sphere, P, X, jnp.zeros(2), key=KEY, says=("radii", "0", "above 0")),
     case(nl.least_on_sphere, P, X, jnp.ones(2), key=KEY, starts=0,
          says=("starts", "0", "at least 1")),
-    case(nl.nearest_singular, P, X, key=KEY, starts=0, says=("starts", "0", "at least 1")),
-    case(nl.nearest_singular, SINGLE, X32, key=KEY, says=("params.W", "dtype float32", "float64")),
     case(nl.slice_directions, P, count=4, key=KEY, says=("count", "4", "1, 2 or 3")),
     case(nl.slice_directions, P, [P.W, P.W], key=KEY, says=("given", "dependent", "Leave out")),
     case(nl.slice_directions, P, [X], key=KEY, says=("given", "shape (12, 8)", "(4, 8)")),
@@ -248,7 +246,7 @@ def test_the_table_covers_every_public_function():
     elsewhere = {
         "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate",
         "ExistenceProof", "Extremes", "Fixed",
-        "Free", "NearestSingular", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
+        "Free", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
         "Trajectory", "ProjectedGradientState", "SavedResults",
         "KKTCertificate", "NumericalRank", "Params", "RankSweep", "RESULTS", "Solution",
         "SolverError", "activations", "check", "load_certificate",
