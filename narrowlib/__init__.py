@@ -26,6 +26,8 @@ from narrowlib.exercises import check as check
 from narrowlib.existence import ExistenceCertificate as ExistenceCertificate
 from narrowlib.existence import existence_certificate as existence_certificate
 from narrowlib.existence_proof import ExistenceProof as ExistenceProof
+from narrowlib.gauss_newton import GaussNewtonState as GaussNewtonState
+from narrowlib.gauss_newton import ProjectedGaussNewton as ProjectedGaussNewton
 from narrowlib.hessian import Extremes as Extremes
 from narrowlib.hessian import hessian as hessian
 from narrowlib.hessian import hessian_extremes as hessian_extremes

@@ -36,7 +36,7 @@ class Evaluation(NamedTuple):
     gradient: Params
 
 
-class _Forward(NamedTuple):
+class ForwardPass(NamedTuple):
     """The network at one point, as far as its gradient needs it.
 
     Args:
@@ -72,14 +72,16 @@ class ProjectedGradientState(NamedTuple):
     code: Array
 
 
-def _forward(params: Params, X: Array, y: Array, sigma: Activation) -> _Forward:
+def forward_pass(params: Params, X: Array, y: Array, sigma: Activation) -> ForwardPass:
+    """One product with X: outputs, slopes and the loss."""
     Z = X @ params.W.T
     phi = sigma.fn(Z)
     residual = phi @ params.v - y
-    return _Forward(phi, sigma.derivative(Z), residual, half_mean_square(residual))
+    return ForwardPass(phi, sigma.derivative(Z), residual, half_mean_square(residual))
 
 
-def _evaluate(params: Params, at: _Forward, X: Array) -> Evaluation:
+def evaluate(params: Params, at: ForwardPass, X: Array) -> Evaluation:
+    """Another product with X: the gradient."""
     n = X.shape[0]
     gradient = Params(
         W=pull_back(at.slope, params.v, at.residual).T @ X / n, v=at.phi.T @ at.residual / n
@@ -96,7 +98,7 @@ def first_state(
     first = rule.initial if isinstance(rule, Backtracking) else rule.at(jnp.zeros((), int))
     return ProjectedGradientState(
         params=params,
-        evaluation=_evaluate(params, _forward(params, X, y, sigma), X),
+        evaluation=evaluate(params, forward_pass(params, X, y, sigma), X),
         step_size=jnp.asarray(first, X.dtype),
         stationarity=jnp.asarray(jnp.inf, X.dtype),
         num_steps=jnp.zeros((), int),
@@ -139,7 +141,7 @@ def projected_step(
     else:
         eta = jnp.asarray(rule.at(state.num_steps), X.dtype)
         new = _trial(constraint, params, now.gradient, eta / scale, eta)
-        at, found = _forward(new, X, y, sigma), jnp.asarray(True)
+        at, found = forward_pass(new, X, y, sigma), jnp.asarray(True)
     if isinstance(rule, Backtracking) or ray_scaling:
         # long steps make the measure small: take no step above 1 for it
         tried = _first_trial(rule, state) if isinstance(rule, Backtracking) else eta
@@ -149,7 +151,7 @@ def projected_step(
         stationarity = _mapping(params, new, eta, eta)
     if ray_scaling:
         new, at = _scale_ray(constraint, new, at, y)
-    after = _evaluate(new, at, X)
+    after = evaluate(new, at, X)
     stationary = stationarity <= tol
     finite = jnp.isfinite(stationarity) & jnp.isfinite(after.loss)
     code = jnp.where(found, state.code, RESULTS.step_too_small.code)
@@ -180,13 +182,13 @@ def _search(
     X: Array,
     y: Array,
     sigma: Activation,
-) -> tuple[Array, Params, _Forward, Array]:
+) -> tuple[Array, Params, ForwardPass, Array]:
     """Shrink η until the step decreases the loss enough."""
     params, now = state.params, state.evaluation
 
-    def attempt(eta: Array) -> tuple[Array, Params, _Forward, Array]:
+    def attempt(eta: Array) -> tuple[Array, Params, ForwardPass, Array]:
         new = _trial(constraint, params, now.gradient, eta / scale, eta)
-        at = _forward(new, X, y, sigma)
+        at = forward_pass(new, X, y, sigma)
         moved_W, moved_v = jnp.sum((new.W - params.W) ** 2), jnp.sum((new.v - params.v) ** 2)
         predicted = (scale * moved_W + moved_v) / eta
         # a step so short that rounding swallows it is no step
@@ -206,8 +208,8 @@ def _search(
 
 
 def _scale_ray(
-    constraint: Product, params: Params, at: _Forward, y: Array
-) -> tuple[Params, _Forward]:
+    constraint: Product, params: Params, at: ForwardPass, y: Array
+) -> tuple[Params, ForwardPass]:
     """The least loss on {αv}: α = ⟨F, y⟩/⟨F, F⟩, but no less than stays feasible."""
     F = at.residual + y
     square = jnp.sum(F**2)

@@ -102,6 +102,8 @@ def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
     s, L, g, g_v = f["sigma_min"], f["lipschitz"], f["pull"] / n, f["pull_v"] / n
     found = {name: f[name] for name in ("sigma_min", "lipschitz", "samples", "neurons")}
     floors = {"residual": f["rounding"], "stationarity_W": f["norm_J"] * f["rounding"] / n}
+    spread = f["norm_J"] * f["rounding"] / s if s > 0 else 0.0
+    floors["stationarity_bound"] = spread
     place = _place_W(a, sets["W"], g, claims["activation"])
     multiplier, delta, least, e, offset, off_W = place
     bound = n * float(np.linalg.norm(g)) / s if s > 0 else math.inf
@@ -118,7 +120,6 @@ def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
     found["stationarity_bound"] = by_stationarity
     off_v = float(np.linalg.norm(a["v"] - project_v(a, a["v"])))
     found["violation"] = math.hypot(off_W, off_v)
-    spread = f["norm_J"] * f["rounding"] / s if s > 0 else 0.0
     floors |= {"residual_bound": spread, "violation": 1e-12 * (1 + _size(a))}
     floors["loss"] = f["residual"] * f["rounding"] / n + f["rounding"] ** 2 / n
     floors["loss_bound"] = bound * spread / n + spread**2 / n if s > 0 else 0.0
