@@ -14,6 +14,7 @@ from narrowlib.certificates import least_singular_value, lipschitz_in_W
 from narrowlib.cones import CircularCone, PairedCone
 from narrowlib.constraints import Ball, Product
 from narrowlib.model import Params
+from narrowlib.projections import paired_part
 
 
 def stationarity_bound(facts: dict[str, Any], r_dot_F: float, s: float, L: float, n: int) -> float:
@@ -40,16 +41,45 @@ def kkt_hypotheses(
         "smooth activation": sigma.smooth,
         "W in a ball": isinstance(ball, Ball),
         "mirrored start": mirrored,
-        "v in a paired cone": isinstance(cone, PairedCone),
+        "v in a paired or a circular cone": isinstance(cone, PairedCone | CircularCone),
         "ζ > 0": isinstance(cone, PairedCone | CircularCone) and float(cone.zeta) > 0,
     }
     guaranteed = None
-    if mirrored and isinstance(ball, Ball) and isinstance(cone, PairedCone) and sigma.smooth:
-        signs = jnp.concatenate([jnp.ones(half, X.dtype), -jnp.ones(half, X.dtype)])
-        unit = Params(ball.center, signs)
-        s1, L1 = least_singular_value(unit, X, sigma), lipschitz_in_W(unit, X, sigma)
-        hypotheses["full rank at the start"] = s1 > 0
-        scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
-        guaranteed = s1 / (scale * float(cone.kappa) * L1)
-        hypotheses["ε under the guaranteed radius"] = float(ball.radius) < guaranteed
+    if mirrored and isinstance(ball, Ball) and sigma.smooth:
+        least, fastest = None, None
+        if isinstance(cone, PairedCone):
+            signs = jnp.concatenate([jnp.ones(half, X.dtype), -jnp.ones(half, X.dtype)])
+            unit = Params(ball.center, signs)
+            least = start = least_singular_value(unit, X, sigma)
+            fastest = float(cone.kappa) * lipschitz_in_W(unit, X, sigma)
+            hypotheses["full rank at the start"] = start > 0
+        if isinstance(cone, CircularCone):
+            start, least, fastest = _in_circular_cone(ball.center, X, cone, sigma)
+            hypotheses["full rank at the start"] = start > 0
+            hypotheses["full rank in the whole cone"] = least > 0
+        if least is not None and fastest is not None:
+            scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
+            guaranteed = max(least, 0.0) / (scale * fastest)
+            hypotheses["ε under the guaranteed radius"] = float(ball.radius) < guaranteed
     return hypotheses, guaranteed
+
+
+def _in_circular_cone(
+    center: Array, X: Array, cone: CircularCone, sigma: Activation
+) -> tuple[float, float, float]:
+    r"""σ_min at the axis, a lower bound of it over the cone at height 1, and L over it likewise.
+
+    At height 1 the cone holds $(A_0 + E; -A_0 - E)$ with $\|E\| \le \|A_0\| \tan\theta$. J is
+    linear in V, and $\|J(W_0, (E; -E))\| \le \sqrt2\, \|E\| \max_j \|\mathrm{diag}(\sigma'(X w_j))\, X\|$.
+    """
+    axis = jnp.asarray(cone.axis, X.dtype)
+    at_axis = Params(center, axis)
+    half = paired_part(axis)
+    spread = float(jnp.linalg.norm(half)) * math.tan(float(cone.half_angle))
+    slopes = sigma.derivative(X @ center.T)
+    largest = max(float(jnp.linalg.norm(column[:, None] * X, 2)) for column in slopes.T)
+    start = least_singular_value(at_axis, X, sigma)
+    sizes = jnp.linalg.norm(half.reshape(half.shape[0], -1), axis=1)
+    longest = float(jnp.max(sizes))
+    rate = lipschitz_in_W(at_axis, X, sigma) / longest
+    return start, start - math.sqrt(2) * spread * largest, rate * (longest + spread)

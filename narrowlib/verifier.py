@@ -230,14 +230,27 @@ def _hypotheses(a: dict, sets: dict, activation: str) -> tuple[dict[str, bool], 
     ball, half, guaranteed = sets["W"] == "Ball", m // 2, None
     mirrored = ball and m % 2 == 0 and np.array_equal(a["center"][:half], a["center"][half:])
     holds = {"smooth activation": smooth, "W in a ball": ball, "mirrored start": mirrored}
-    holds["v in a paired cone"] = sets["v"] == "PairedCone"
+    cones = ("PairedCone", "CircularCone")
+    holds["v in a paired or a circular cone"] = sets["v"] in cones
     holds["ζ > 0"] = "zeta" in a and float(a["zeta"]) > 0
-    if mirrored and smooth and sets["v"] == "PairedCone":
-        ones = np.repeat([1.0, -1.0], half)
-        unit = facts({**a, "W": a["center"], "v": ones}, activation)
-        holds["full rank at the start"] = unit["sigma_min"] > 0
+    if mirrored and smooth and sets["v"] in cones:
+        paired = sets["v"] == "PairedCone"
+        v = np.repeat([1.0, -1.0], half) if paired else a["axis"]
+        unit = facts({**a, "W": a["center"], "v": v}, activation)
+        least, fastest = unit["sigma_min"], unit["lipschitz"]
+        holds["full rank at the start"] = least > 0
+        if paired:
+            fastest *= float(a["kappa"])
+        else:  # v = height · (A + E; −A − E) with ‖E‖ ≤ ‖A‖ tan θ
+            A = a["axis"][:half].reshape(half, -1)
+            spread = np.linalg.norm(A) * math.tan(float(a["half_angle"]))
+            slopes = ACTIVATIONS[activation][1](a["X"] @ a["center"].T)
+            widest = max(np.linalg.norm(slope[:, None] * a["X"], 2) for slope in slopes.T)
+            least = float(least - math.sqrt(2) * spread * widest)
+            fastest *= float(1 + spread / np.linalg.norm(A, axis=1).max())
+            holds["full rank in the whole cone"] = least > 0
         factor = math.sqrt(m) + m / 2 if a["per_neuron"] else 1.5
-        guaranteed = unit["sigma_min"] / (factor * float(a["kappa"]) * unit["lipschitz"])
+        guaranteed = max(least, 0.0) / (factor * fastest)
         holds["ε under the guaranteed radius"] = float(a["radius"]) < guaranteed
     return holds, guaranteed
 

@@ -34,6 +34,62 @@ def test_the_guaranteed_radius(name, per_neuron, kappa):
     assert radius == pytest.approx(rows if per_neuron else frobenius, rel=1e-5)
 
 
+def circular(angle, K, radius=0.1, m=16, per_neuron=False):
+    """A circular cone around a mirrored start, its sets and samples."""
+    Z, _ = problem(5, n=8, outputs=K)
+    start = nl.mirrored_lecun(jax.random.key(6), d=8, m=m, outputs=K)
+    sets = nl.Product(
+        W=nl.Ball(start.W, radius, per_neuron=per_neuron), v=nl.CircularCone(start.v, angle, 0.1)
+    )
+    return Z, start, sets
+
+
+@pytest.mark.parametrize("K", [None, 2])
+def test_the_radius_of_a_circular_cone_holds_at_all_of_its_points(K):
+    Z, start, sets = circular(0.003, K)
+    holds, radius = kkt_hypotheses(start, Z, sets, nl.get_activation("tanh"))
+    assert radius is not None and radius > 0 and holds["full rank in the whole cone"]
+    R, curvature = np.linalg.norm(Z, axis=1).max(), nl.get_activation("tanh").curvature
+    axis, ratios = np.asarray(start.v), []
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(size=axis.shape)
+        half = len(axis) // 2
+        E = noise - np.sum(noise[:half] * axis[:half]) / np.sum(axis[:half] ** 2) * axis
+        E[half:] = -E[:half]
+        E *= math.tan(0.003) * np.linalg.norm(axis) / np.linalg.norm(E)
+        v = axis + E  # on the edge of the cone
+        assert np.allclose(sets.v.project(jnp.asarray(v)), v, atol=1e-12)
+        J = np.asarray(nl.jacobian(nl.Params(start.W, jnp.asarray(v)), Z))
+        longest = np.linalg.norm(v.reshape(len(v), -1), axis=1).max()
+        L = curvature * R * np.linalg.norm(Z, 2) * longest
+        ratios.append(2 * np.linalg.svd(J, compute_uv=False)[-1] / (3 * L))
+    assert radius <= min(ratios)
+    assert radius > 0.2 * min(ratios)  # and not for nothing
+
+
+def test_a_wide_circular_cone_has_no_radius():
+    Z, start, sets = circular(0.5, 2)
+    holds, radius = kkt_hypotheses(start, Z, sets, nl.get_activation("tanh"))
+    assert radius == 0 and holds["full rank at the start"]
+    assert not holds["full rank in the whole cone"] and not holds["ε under the guaranteed radius"]
+
+
+@pytest.mark.parametrize("per_neuron", [False, True])
+def test_under_that_radius_every_end_is_a_fit(per_neuron):
+    Z, start, sets = circular(0.003, 2, per_neuron=per_neuron)
+    _, T = problem(7, n=8, outputs=2)
+    _, radius = kkt_hypotheses(start, Z, sets, nl.get_activation("tanh"))
+    sets = nl.Product(W=nl.Ball(start.W, 0.9 * radius, per_neuron=per_neuron), v=sets.v)
+    for seed in range(3):
+        shift = 0.3 * radius * np.random.default_rng(seed).normal(size=start.W.shape)
+        begin = sets.project(nl.Params(start.W + shift, start.v))
+        sol = nl.ProjectedGradient(sets, ray_scaling=True).run(
+            begin, Z, T, max_steps=3000, tol=0.0, throw=False
+        )
+        cert = nl.kkt_certificate(sol.params, Z, T, sets)
+        assert cert.theorem_applies and cert.loss < 1e-9
+
+
 @pytest.mark.parametrize("share, holds", [(0.99, True), (1.01, False)])
 def test_the_radius_is_compared_strictly(share, holds):
     def facts(radius):

@@ -73,6 +73,9 @@ def certificates():
     several = nl.Product(W=nl.Ball(start.W, 1.0), v=nl.CircularCone(start.v, 0.5, 0.1))
     sol = nl.ProjectedGradient(several).run(start, Z, T, max_steps=20, throw=False)
     made["kkt outputs"] = nl.kkt_certificate(sol.params, Z, T, several)
+    slim = nl.Product(W=several.W, v=nl.CircularCone(start.v, 0.002, 0.1))
+    made["kkt slim cone"] = nl.kkt_certificate(slim.project(sol.params), Z, T, slim)
+    assert made["kkt slim cone"].guaranteed_radius > 0
     return made
 
 
