@@ -70,7 +70,8 @@ def _in_circular_cone(
     r"""σ_min at the axis, a lower bound of it over the cone at height 1, and L over it likewise.
 
     At height 1 the cone holds $(A_0 + E; -A_0 - E)$ with $\|E\| \le \|A_0\| \tan\theta$. J is
-    linear in V, and $\|J(W_0, (E; -E))\| \le \sqrt2\, \|E\| \max_j \|\mathrm{diag}(\sigma'(X w_j))\, X\|$.
+    linear in V, and the norm of $J(W_0, (E; -E))$ is at most
+    $\sqrt2\, \|E\| \max_j \|\mathrm{diag}(\sigma'(X w_j))\, X\|$.
     """
     axis = jnp.asarray(cone.axis, X.dtype)
     at_axis = Params(center, axis)
