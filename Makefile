@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT   ?= 8000
 NB     ?=
 ARGS   ?=
+JOBS   ?= 2
 NAME   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -40,8 +41,9 @@ serve: $(INDEX)  ## show the built book at http://127.0.0.1:8000 (PORT=n)
 	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops it)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+# Files go to the processes whole: what a file compiles or builds, it makes once.
+test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name", JOBS=n processes)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(READY)  ## only the linters: ruff and pyright
 	$(BIN)/ruff check .
