@@ -55,7 +55,7 @@ format: $(READY)  ## rewrite the code in the project's format
 	$(BIN)/ruff format .
 
 execute: $(READY)  ## run the notebooks and store their outputs (NB=path for one)
-	$(BIN)/python scripts/execute.py $(NB)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute.py $(NB)
 	$(BIN)/python scripts/readme_picture.py
 
 experiments: $(READY)  ## run the long experiments and save their rows (NAME=name for one)

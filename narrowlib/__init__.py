@@ -46,6 +46,8 @@ from narrowlib.model import OneHiddenLayer as OneHiddenLayer
 from narrowlib.model import Params as Params
 from narrowlib.model import forward as forward
 from narrowlib.model import loss as loss
+from narrowlib.nearest_singular import NearestSingular as NearestSingular
+from narrowlib.nearest_singular import nearest_singular as nearest_singular
 from narrowlib.nice_region import SphereMinimum as SphereMinimum
 from narrowlib.nice_region import guaranteed_radius as guaranteed_radius
 from narrowlib.nice_region import least_on_sphere as least_on_sphere
