@@ -38,13 +38,14 @@ class Done(Exception):
 class Watch:
     """A peer's best loss, its evaluations and its clock, which starts when this is made."""
 
-    def __init__(self):
+    def __init__(self, goal: float):
         self.begin, self.best, self.calls = time.perf_counter(), math.inf, 0
+        self.goal = goal
 
     def saw(self, loss: float) -> None:
         """Count an evaluation; raise `Done` where it was the last."""
         self.best, self.calls = min(self.best, loss), self.calls + 1
-        if self.best < FINISHED or time.perf_counter() - self.begin > SECONDS:
+        if self.best < self.goal or time.perf_counter() - self.begin > SECONDS:
             raise Done
 
     def report(self) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def prepare_least_squares(data: Any, key: Any, m: int) -> Callable[[], dict[str,
         return np.asarray(matrix(flat.reshape(shape)))
 
     def call() -> dict[str, Any]:
-        watch = Watch()
+        watch = Watch(FINISHED)
 
         def residual(flat: Any) -> Any:
             r = np.asarray(value(flat.reshape(shape)))
@@ -126,7 +127,7 @@ def prepare_lbfgs(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
     value = jax.jit(jax.value_and_grad(lambda p: nl.loss(restore(p), data.X, data.y)))
 
     def call() -> dict[str, Any]:
-        watch = Watch()
+        watch = Watch(FINISHED)
 
         def function(p: Any) -> tuple[float, Any]:
             now, gradient = value(p)

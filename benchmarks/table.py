@@ -7,7 +7,15 @@ from typing import Any
 
 from driver import RESULTS
 
-ORDER = ("gram", "projected_gradient", "paired_cone", "interpolate", "memorize", "import_time")
+ORDER = (
+    "gram",
+    "projected_gradient",
+    "paired_cone",
+    "interpolate",
+    "memorize",
+    "gauss_newton",
+    "import_time",
+)
 HEAD = """# Results
 
 Written by `make bench` from the JSON files in this folder; [how to read them](../README.md).

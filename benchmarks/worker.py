@@ -33,6 +33,7 @@ PACKAGES = (
     "neural-tangents",
     "numpy",
     "optax",
+    "optimistix",
     "scipy",
     "torch",
 )
