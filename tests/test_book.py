@@ -410,6 +410,18 @@ def test_ids_stand_once_and_images_have_alternative_text(name, html):
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_no_markup_is_left_in_the_text(name, html):
+    """Formulas, lists and roles that did not parse show as dollars, backslashes and braces."""
+    page = (html / f"{name}.html").read_text("utf-8")
+    body = page[page.index("<article") : page.index("</article>")]
+    body = re.sub(r"<(pre|script|style|code|dt)\b.*?</\1>", "", body, flags=re.DOTALL)
+    body = re.sub(r'<(span|div) class="math.*?</\1>', "", body, flags=re.DOTALL)
+    text = re.sub(r"<[^>]+>", "", body)
+    assert re.findall(r".{0,30}(?:\$|\\[a-z]{3,}|\*\*|\{[a-z:]+\}`|:::).{0,30}", text) == []
+    assert re.findall(r"<p>\d+\. .{0,30}", body) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_headings_skip_no_level(name, html):
     levels = book_build.page(html / f"{name}.html").headings
     assert levels.count(1) == 1

@@ -5,13 +5,11 @@ sphinx-exercise does the like: an id may stand once in a page. Matplotlib's anim
 with an `<img>` without alternative text, a slider and buttons without labels. Their text is
 taken from the same place as every other figure's, `mystnb.image.alt` in the cell's metadata.
 myst-nb labels every folded cell "Toggle hidden content" over the words that it shows.
-A proof folded with `:class: dropdown` has no title to click on; it gets one.
 """
 
 import re
 from html import escape
 
-from docutils import nodes
 from sphinx.application import Sphinx
 
 from . import sources
@@ -42,15 +40,6 @@ def mend(html: str, alts: list[str]) -> str:
     return BUTTON.sub(lambda m: f'{m[0]} aria-label="{m[1]}"', html)
 
 
-def title_proofs(app: Sphinx, doctree: nodes.document) -> None:
-    """Make the "Proof." of a folded proof its title: the toggle script stops where none is."""
-    for proof in doctree.findall(nodes.admonition):
-        if {"proof", "dropdown"} <= set(proof["classes"]):
-            first = next(iter(proof.findall(nodes.Text)))
-            first.parent.replace(first, nodes.Text(first.removeprefix("Proof. ")))
-            proof.insert(0, nodes.title("", "Proof"))
-
-
 def page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     if "body" in context:
         path = app.env.doc2path(pagename) if pagename in app.env.found_docs else ""
@@ -59,6 +48,5 @@ def page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) 
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("doctree-read", title_proofs)
     app.connect("html-page-context", page, priority=800)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from book_build import html  # noqa: F401 (a fixture)
 from visiting import Visit
 
+OPEN = 6  # visits at a time: a long page with its formulas takes hundreds of megabytes
+
 # A browser's own traffic, and the sandbox that containers lack.
 FLAGS = [
     "--no-sandbox",
@@ -66,6 +68,19 @@ def site(html):  # noqa: F811
         thread.join()
 
 
+def pytest_collection_modifyitems(items):
+    """The tests of one page after each other: few pages have to be open at a time."""
+    here = Path(__file__).resolve().parent
+    places = [k for k, item in enumerate(items) if item.path.parent == here]
+    own = [items[k] for k in places]
+    page = [
+        getattr(item, "callspec", None) and item.callspec.params.get("name", "") for item in own
+    ]
+    order = sorted(range(len(own)), key=lambda k: (own[k].path.name, page[k] or ""))
+    for place, k in zip(places, order, strict=True):
+        items[place] = own[k]
+
+
 @pytest.fixture(scope="session")
 def visit(browser, site):
     """A function from a page's name, a width and a colour scheme to its visit."""
@@ -74,6 +89,8 @@ def visit(browser, site):
     def open_page(name, width=1280, scheme="light"):
         key = (name, width, scheme)
         if key not in made:
+            while len(made) >= OPEN:  # the one that was opened first goes
+                made.pop(next(iter(made))).context.close()
             made[key] = Visit(browser, f"{site}/{name}.html", width, scheme)
         return made[key]
 

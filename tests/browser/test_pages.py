@@ -102,12 +102,17 @@ def contrast(one, other):
 
 
 # The text's colour and what lies behind it, blending half-transparent layers from the page up.
-COLOURS = """all => all.map(e => {
+COLOURS = """all => {
+  const canvas = document.createElement("canvas").getContext("2d"), known = new Map();
   const parse = c => {
-    const canvas = document.createElement("canvas").getContext("2d");
-    canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data].map(x => x / 255);
+    if (!known.has(c)) {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1);
+      known.set(c, [...canvas.getImageData(0, 0, 1, 1).data].map(x => x / 255));
+    }
+    return known.get(c);
   };
+  return all.map(e => {
   const layers = [];
   for (let node = e; node; node = node.parentElement)
     layers.unshift(parse(getComputedStyle(node).backgroundColor));
@@ -115,7 +120,8 @@ COLOURS = """all => all.map(e => {
   for (const [r, g, b, a] of layers)
     back = [r, g, b].map((c, k) => a * c + (1 - a) * back[k]);
   return [parse(getComputedStyle(e).color).slice(0, 3), back, e.textContent];
-})"""
+  });
+}"""
 
 
 @pages
