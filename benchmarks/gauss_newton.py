@@ -17,14 +17,14 @@ scaling in small balls.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import driver
+import peers
 from interpolate import data_folder
-from memorize import Done, Watch
 
 RADIUS, SEED, ROUNDS = 3.0, 0, 5
 GOALS = (1e-6, 1e-20)
@@ -75,11 +75,9 @@ def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Cal
         "scipy L-BFGS": prepare_lbfgs,
         "scipy trf": prepare_trf,
         "Optimistix LM": prepare_optimistix,
-        "ray scaling": prepare_projected,
-        "plain": prepare_projected,
+        "ray scaling": partial(prepare_projected, problem.get("epsilon", RADIUS), True),
+        "plain": partial(prepare_projected, problem.get("epsilon", RADIUS), False),
     }
-    if makers[implementation] is prepare_projected:
-        return prepare_projected(start, X, y, problem, ray_scaling=implementation != "plain")
     return makers[implementation](start, X, y, problem["goal"])
 
 
@@ -172,64 +170,16 @@ def prepare_adam(start: Any, X: Any, y: Any, goal: float) -> tuple[Callable, Cal
 
 
 def prepare_lbfgs(start: Any, X: Any, y: Any, goal: float) -> tuple[Callable, Callable]:
-    """SciPy's L-BFGS-B."""
-    import jax
-    import jax.flatten_util
-    import numpy as np
-    from scipy.optimize import minimize
-
-    import narrowlib as nl
-
-    flat, restore = jax.flatten_util.ravel_pytree(start)
-    value = jax.jit(jax.value_and_grad(lambda p: nl.loss(restore(p), X, y)))
-
-    def call() -> dict[str, Any]:
-        watch = Watch(goal)
-
-        def function(p: Any) -> tuple[float, Any]:
-            now, gradient = value(p)
-            watch.saw(float(now))
-            return float(now), np.asarray(gradient)
-
-        options = {"maxiter": 10**6, "maxfun": 10**7, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
-        with contextlib.suppress(Done):
-            minimize(function, np.asarray(flat), jac=True, method="L-BFGS-B", options=options)
-        return watch.report()
-
-    return call, dict
+    """SciPy's L-BFGS-B in all weights."""
+    return peers.lbfgs(start, X, y, goal), dict
 
 
 def prepare_trf(start: Any, X: Any, y: Any, goal: float) -> tuple[Callable, Callable]:
     """SciPy's least_squares in W, with v as large as ours ends with: at LeCun's size it stalls."""
-    import jax
-    import numpy as np
-    from scipy.optimize import least_squares
-
     import narrowlib as nl
 
     ours = nl.ProjectedGaussNewton(feasible_set(start, RADIUS)).run(start, X, y, throw=False)
-    begin = nl.Params(start.W, ours.params.v)
-    value = jax.jit(lambda W: nl.forward(begin._replace(W=W), X) - y)
-    matrix = jax.jit(lambda W: nl.jacobian(begin._replace(W=W), X))
-    shape = start.W.shape
-
-    def call() -> dict[str, Any]:
-        watch = Watch(goal)
-
-        def residual(flat: Any) -> Any:
-            r = np.asarray(value(flat.reshape(shape)))
-            watch.saw(float(r @ r) / (2 * len(r)))
-            return r
-
-        def slopes(flat: Any) -> Any:
-            return np.asarray(matrix(flat.reshape(shape)))
-
-        first, tight = np.asarray(start.W).ravel(), {"xtol": None, "ftol": None, "gtol": 1e-15}
-        with contextlib.suppress(Done):
-            least_squares(residual, first, slopes, method="trf", tr_solver="exact", **tight)
-        return watch.report()
-
-    return call, dict
+    return peers.least_squares(nl.Params(start.W, ours.params.v), X, y, goal), dict
 
 
 def prepare_optimistix(start: Any, X: Any, y: Any, goal: float) -> tuple[Callable, Callable]:
@@ -263,16 +213,16 @@ def prepare_optimistix(start: Any, X: Any, y: Any, goal: float) -> tuple[Callabl
 
 
 def prepare_projected(
-    start: Any, X: Any, y: Any, problem: dict[str, Any], *, ray_scaling: bool
+    epsilon: float, ray_scaling: bool, start: Any, X: Any, y: Any, goal: float
 ) -> tuple[Callable, Callable]:
     """Projected gradient with backtracking, for as many steps as the goal takes."""
     import jax
 
     import narrowlib as nl
 
-    solver = nl.ProjectedGradient(feasible_set(start, problem["epsilon"]), ray_scaling=ray_scaling)
+    solver = nl.ProjectedGradient(feasible_set(start, epsilon), ray_scaling=ray_scaling)
     history = solver.run(start, X, y, tol=0.0, max_steps=BALL_STEPS, throw=False).stats["history"]
-    steps = until(problem["goal"], history["loss"])
+    steps = until(goal, history["loss"])
 
     def call() -> Any:
         sol = solver.run(start, X, y, tol=0.0, max_steps=steps, throw=False)
@@ -307,8 +257,8 @@ def main() -> None:
     for n, d in SIZES:
         for goal in GOALS:
             problem = {"n": n, "d": d, "m": 2 * n // d, "goal": goal, "seed": SEED}
-            peers = {name: "bench" for name in ("narrowlib", *PEERS[goal])}
-            case = driver.compare("gauss_newton", problem, peers, rounds=ROUNDS)
+            asked = {name: "bench" for name in ("narrowlib", *PEERS[goal])}
+            case = driver.compare("gauss_newton", problem, asked, rounds=ROUNDS)
             cases.append(case)
             targets += judge(n, goal, case)
     if data_folder() is None:

@@ -11,47 +11,23 @@ or W and v, whichever is better for it (`least_squares`: W; L-BFGS: W and v).
 
 from __future__ import annotations
 
-import contextlib
-import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 import driver
+import peers
 from interpolate import data_folder
+from peers import SECONDS
 
 N, WIDTH, SEED = 10_000, 8, 0
 LADDER = (125, 250, 500, 1000, 2000)
-SECONDS, FINISHED = 120.0, 1e-18
+FINISHED = 1e-18
 PEERS = ("scipy least_squares", "scipy L-BFGS")
 
 
 def width(n: int) -> int:
     """The theorem's width, and no less than four neurons."""
     return 2 * max(2, -(-n // 3072))
-
-
-class Done(Exception):
-    """Raised inside a peer's callback when it has finished, or its two minutes are over."""
-
-
-class Watch:
-    """A peer's best loss, its evaluations and its clock, which starts when this is made."""
-
-    def __init__(self, goal: float):
-        self.begin, self.best, self.calls = time.perf_counter(), math.inf, 0
-        self.goal = goal
-
-    def saw(self, loss: float) -> None:
-        """Count an evaluation; raise `Done` where it was the last."""
-        self.best, self.calls = min(self.best, loss), self.calls + 1
-        if self.best < self.goal or time.perf_counter() - self.begin > SECONDS:
-            raise Done
-
-    def report(self) -> dict[str, Any]:
-        """What a peer's call answers."""
-        took = time.perf_counter() - self.begin
-        return {"loss": self.best, "evaluations": self.calls, "took": took}
 
 
 def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Callable]:
@@ -75,71 +51,11 @@ def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Cal
             return {name: float(stats[name]) for name in names}
 
         return call, digest
-    solve = prepare_least_squares if "least" in implementation else prepare_lbfgs
-    return solve(data, key, m), lambda result: result
-
-
-def prepare_least_squares(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
-    """`scipy.optimize.least_squares` in W, from the start that `interpolate` chooses."""
-    import jax
-    import numpy as np
-    from scipy.optimize import least_squares
-
-    import narrowlib as nl
-
-    start = nl.interpolate(data.X, data.y, key=key, width=m, throw=False).state
-    value = jax.jit(lambda W: nl.forward(start._replace(W=W), data.X) - data.y)
-    matrix = jax.jit(lambda W: nl.jacobian(start._replace(W=W), data.X))
-    shape = start.W.shape
-
-    def slopes(flat: Any) -> Any:
-        return np.asarray(matrix(flat.reshape(shape)))
-
-    def call() -> dict[str, Any]:
-        watch = Watch(FINISHED)
-
-        def residual(flat: Any) -> Any:
-            r = np.asarray(value(flat.reshape(shape)))
-            watch.saw(float(r @ r) / (2 * len(r)))
-            return r
-
-        first = np.asarray(start.W).ravel()
-        # no tolerance of its own: Done ends it
-        tight = {"xtol": None, "ftol": None, "gtol": 1e-15}
-        with contextlib.suppress(Done):
-            least_squares(residual, first, slopes, method="trf", tr_solver="exact", **tight)
-        return watch.report()
-
-    return call
-
-
-def prepare_lbfgs(data: Any, key: Any, m: int) -> Callable[[], dict[str, Any]]:
-    """SciPy's L-BFGS-B in W and v, from the mirrored start with LeCun's output weights."""
-    import jax
-    import jax.flatten_util
-    import numpy as np
-    from scipy.optimize import minimize
-
-    import narrowlib as nl
-
+    if "least" in implementation:  # from the start that `interpolate` chooses
+        start = nl.interpolate(data.X, data.y, key=key, width=m, throw=False).state
+        return peers.least_squares(start, data.X, data.y, FINISHED), dict
     start = nl.mirrored_lecun(key, d=data.X.shape[1], m=m)
-    flat, restore = jax.flatten_util.ravel_pytree(start)
-    value = jax.jit(jax.value_and_grad(lambda p: nl.loss(restore(p), data.X, data.y)))
-
-    def call() -> dict[str, Any]:
-        watch = Watch(FINISHED)
-
-        def function(p: Any) -> tuple[float, Any]:
-            now, gradient = value(p)
-            watch.saw(float(now))
-            return float(now), np.asarray(gradient)
-
-        options = {"maxiter": 10**6, "maxfun": 10**7, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
-        with contextlib.suppress(Done):
-            minimize(function, np.asarray(flat), jac=True, method="L-BFGS-B", options=options)
-        return watch.report()
-
-    return call
+    return peers.lbfgs(start, data.X, data.y, FINISHED), dict
 
 
 def climb(peer: str) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

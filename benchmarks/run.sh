@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the two environments, run every comparison (or those named), and write results/.
-#   bash benchmarks/run.sh [gram projected_gradient paired_cone interpolate memorize gauss_newton import_time]
+#   bash benchmarks/run.sh [gram projected_gradient paired_cone interpolate memorize gauss_newton trainer import_time]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 PYTHON="${PYTHON:-python3}"
@@ -15,7 +15,7 @@ environment() {  # environment NAME REQUIREMENTS
 
 environment .venv-bench requirements.txt
 environment .venv-nt requirements-nt.txt
-for name in "${@:-gram projected_gradient paired_cone interpolate memorize gauss_newton import_time}"; do
+for name in "${@:-gram projected_gradient paired_cone interpolate memorize gauss_newton trainer import_time}"; do
   for comparison in $name; do
     .venv-bench/bin/python "$comparison.py"
   done

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from narrowlib._checks import check_double, check_finite, fail
+from narrowlib._checks import check_double, fail
 from narrowlib._files import open_archive, write_whole
 from narrowlib.activations import Activation, get_activation
 from narrowlib.jacobian import gram
-from narrowlib.model import Params, check_problem
+from narrowlib.model import Params, check_finite_problem, check_problem
 
 FORMAT = 1
 _KINDS: dict[str, type[Certificate]] = {}
@@ -117,8 +117,7 @@ def certified_problem(
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
     check_double("params", X.dtype, allow_float32)
-    for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-        check_finite(name, value)
+    check_finite_problem(params, X, y)
     return params, X, y, sigma
 
 
@@ -128,13 +127,6 @@ def least_singular_value(params: Params, X: Array, sigma: Activation) -> float:
     eigenvalues = np.linalg.eigvalsh(K)
     slack = K.shape[0] * np.finfo(K.dtype).eps * eigenvalues[-1]
     return float(np.sqrt(max(eigenvalues[0] - slack, 0.0)))
-
-
-def lipschitz_in_W(params: Params, X: Array, sigma: Activation) -> float:
-    """L(v) = L₂ max‖xᵢ‖ ‖X‖ max|v_j|, the Lipschitz constant of J in W (see Notation)."""
-    sizes = jnp.abs(params.v) if params.v.ndim == 1 else jnp.linalg.norm(params.v, axis=1)
-    longest = jnp.max(jnp.linalg.norm(X, axis=1))
-    return float(sigma.curvature * longest * jnp.linalg.norm(X, 2) * jnp.max(sizes))
 
 
 def output_rounding(params: Params, X: Array, sigma: Activation) -> float:

@@ -15,10 +15,10 @@ from narrowlib.certificates import (
     Certificate,
     certified_problem,
     least_singular_value,
-    lipschitz_in_W,
     output_rounding,
 )
 from narrowlib.existence_proof import ExistenceProof, prove_existence
+from narrowlib.jacobian import lipschitz_in_W
 from narrowlib.model import Params, forward
 
 
@@ -123,7 +123,7 @@ def existence_certificate(
         return prove_existence(params, X, y, sigma)
     r = forward(params, X, activation=sigma) - y
     residual = float(jnp.linalg.norm(r)) + output_rounding(params, X, sigma)
-    s, L = least_singular_value(params, X, sigma), lipschitz_in_W(params, X, sigma)
+    s, L = least_singular_value(params, X, sigma), float(lipschitz_in_W(params, X, sigma))
     h = L * residual / s**2 if s > 0 and math.isfinite(L) else math.inf
     exists = h < 0.5
     # (s/L)(1 − √(1 − 2h)), in a form that does not cancel

@@ -12,16 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_finite, check_int, check_number, fail
+from narrowlib._checks import check_int, check_number, fail
 from narrowlib.activations import Activation, get_activation
 from narrowlib.constraints import Ball, Fixed, Free, Product, frozen_pytree
-from narrowlib.gauss_newton_step import Linear, attempt, mean_diagonal
-from narrowlib.model import Params, check_problem
+from narrowlib.gauss_newton_step import Linear, attempt
+from narrowlib.model import Params, check_finite_problem, check_problem
 from narrowlib.newton import NEAR_FLOOR, rounding_floor
 from narrowlib.projected_step import Evaluation, evaluate, forward_pass
-from narrowlib.result import RESULTS, Solution, finish
+from narrowlib.result import RESULTS, Solution, finish, hold_last
 
-SHORTEST, LONGEST = 1 / 20, 2.0  # by how much an accepted and a first rejected step change λ
+SHORTEST, LONGEST = 1 / 3, 2.0  # by how much an accepted and a first rejected step change λ/‖r‖²
 INNER = ("cholesky", "cg")
 
 
@@ -58,13 +58,14 @@ class ProjectedGaussNewton:
 
     with $\Delta = W - W_0$ and $q = F - J\Delta$, and moves to $(W_0 + \Delta', \alpha v)$. Where
     v's set holds rays, α is the least α ≥ 1 that lets the step fit the ball. For `Fixed` output
-    weights α = 1, and the secular equation gives the ball's multiplier. λ follows Nielsen's rule.
+    weights α = 1, and the secular equation gives the ball's multiplier. λ/‖r‖² follows
+    Nielsen's rule.
     Of v only the size changes: for its direction take `ProjectedGradient`.
 
     It stops where the distance from −∇ℓ to the normal cone is at most `tol`, the measure of the
     KKT certificate.
 
-    With K outputs a step takes (nK)³/3 + (nK)²m + 12 nmd operations and 24 (nK)² bytes in
+    With K outputs a step takes (nK)³/3 + 2 (nK)²m + 12 nmd operations and 24 (nK)² bytes in
     float64; with `inner="cg"` no matrix is stored, and a step takes up to 2,000 products with
     J and Jᵀ, each 2 nmd operations.
 
@@ -147,8 +148,7 @@ class ProjectedGaussNewton:
             ValueError: if shapes or precisions do not match, or an entry is not finite.
         """
         params, X, y = check_problem(params, X, y)
-        for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-            check_finite(name, value)
+        check_finite_problem(params, X, y)
         return _first(self, params, X, y, get_activation(activation))
 
     def step(
@@ -238,10 +238,11 @@ def _first(
     params = solver.constraint.project(params)
     at = forward_pass(params, X, y, sigma)
     evaluation = evaluate(params, at, X)
+    mean_eigenvalue = jnp.mean(Linear(at.slope, params.v, X).gram_diagonal())
     return GaussNewtonState(
         params=params,
         evaluation=evaluation,
-        damping=(solver.damping * mean_diagonal(Linear(at.slope, params.v, X))).astype(X.dtype),
+        damping=(solver.damping * mean_eigenvalue).astype(X.dtype),
         growth=jnp.asarray(LONGEST, X.dtype),
         stationarity=solver.constraint.normal_cone_residual(params, evaluation.gradient),
         num_steps=jnp.zeros((), int),
@@ -265,11 +266,12 @@ def _step(
     )
     at = forward_pass(found.params, X, y, sigma)
     after = evaluate(found.params, at, X)
-    before = jnp.sum(r**2)
-    gain = (before - jnp.sum(after.residual**2)) / found.promised
-    better = gain > 0  # NaN is not
+    before, left = jnp.sum(r**2), jnp.sum(after.residual**2)
+    gain = (before - left) / found.promised
+    better = (gain > 0) & (left < before)  # NaN is neither
     # v longer by a factor: the eigenvalues of J Jᵀ, λ's units, by its square
-    calm = found.damping * found.ray**2 * jnp.maximum(SHORTEST, 1 - (2 * gain - 1) ** 3)
+    calm = jnp.maximum(SHORTEST, 1 - (2 * gain - 1) ** 3) * found.ray**2 * left / before
+    calm = found.damping * calm
     keep = partial(jnp.where, better)
     params, now = jax.tree.map(keep, (found.params, after), (params, state.evaluation))
     floor, size = rounding_floor(params, X, sigma), jnp.linalg.norm(r)
@@ -296,8 +298,7 @@ def _run(
     tol: Array,
     max_steps: int,
 ) -> tuple[GaussNewtonState, dict[str, Array]]:
-    XX, running = _outer(solver, X), state.code
-    first = state.num_steps
+    XX = _outer(solver, X)
 
     def met(state: GaussNewtonState) -> GaussNewtonState:
         code = jnp.where(state.stationarity <= tol, RESULTS.converged.code, state.code)
@@ -305,11 +306,11 @@ def _run(
 
     def goes_on(carry: tuple) -> Array:
         state, _ = carry
-        return (state.code == running) & (state.num_steps - first < max_steps)
+        return (state.code == RESULTS.max_steps.code) & (state.num_steps < max_steps)
 
     def advance(carry: tuple) -> tuple:
         state, history = carry
-        i, tried = state.num_steps - first, state.damping
+        i, tried = state.num_steps, state.damping
         state = met(_step(solver, state, X, y, sigma, XX))
         entries = {
             "loss": state.evaluation.loss,
@@ -321,13 +322,5 @@ def _run(
     empty = jnp.zeros(max_steps, X.dtype)
     history = {"loss": empty, "stationarity": empty, "damping": empty}
     state, history = jax.lax.while_loop(goes_on, advance, (met(state), history))
-    taken = state.num_steps - first
-    last = jnp.maximum(taken - 1, 0)
-    past = jnp.arange(max_steps) >= taken
-    ends = {
-        "loss": state.evaluation.loss,
-        "stationarity": state.stationarity,
-        "damping": history["damping"][last],
-    }
-    history = {name: jnp.where(past, ends[name], history[name]) for name in history}
-    return state, history
+    ends = {"loss": state.evaluation.loss, "stationarity": state.stationarity}
+    return state, hold_last(history, state.num_steps, **ends)

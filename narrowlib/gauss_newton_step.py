@@ -57,19 +57,21 @@ class Linear(NamedTuple):
         r = r.reshape(self.X.shape[0], *self.v.shape[1:])
         return pull_back(self.slope, self.v, r).T @ self.X
 
+    def features(self) -> Array:
+        """A row for each output of each sample, as `tangent_kernel` takes them."""
+        return output_features(self.slope, self.v)
 
-def mean_diagonal(at: Linear) -> Array:
-    """The mean diagonal entry of J Jᵀ, which is its mean eigenvalue."""
-    features = output_features(at.slope, at.v)
-    outputs = features.shape[0] // at.X.shape[0]
-    squares = jnp.repeat(jnp.sum(at.X**2, axis=1), outputs)
-    return jnp.mean(squares * jnp.sum(features**2, axis=1))
+    def gram_diagonal(self) -> Array:
+        """The diagonal of J Jᵀ; its mean is the mean eigenvalue."""
+        features = self.features()
+        outputs = features.shape[0] // self.X.shape[0]
+        return jnp.repeat(jnp.sum(self.X**2, axis=1), outputs) * jnp.sum(features**2, axis=1)
 
 
 def gram_solver(at: Linear, XX: Array | None) -> Solve:
     """(J Jᵀ + shift I)⁻¹ B for the columns of B: by Cholesky, or matrix-free where XX is None."""
     if XX is not None:
-        kernel = tangent_kernel(XX, output_features(at.slope, at.v))
+        kernel = tangent_kernel(XX, at.features())
 
         def factorised(shift: Array, B: Array) -> Array:
             shifted = kernel.at[jnp.diag_indices(kernel.shape[0])].add(shift)
@@ -78,9 +80,7 @@ def gram_solver(at: Linear, XX: Array | None) -> Solve:
 
         return factorised
 
-    features = output_features(at.slope, at.v)
-    outputs = features.shape[0] // at.X.shape[0]
-    diagonal = jnp.repeat(jnp.sum(at.X**2, axis=1), outputs) * jnp.sum(features**2, axis=1)
+    diagonal = at.gram_diagonal()
 
     def matrix_free(shift: Array, B: Array) -> Array:
         def product(b: Array) -> Array:
@@ -125,8 +125,7 @@ def attempt(
     """The constrained step at damping λ; phi and slope are σ and σ′ of X Wᵀ, r the residual."""
     at = Linear(slope, params.v, X)
     solve = gram_solver(at, XX)
-    rows = r.size
-    damping = jnp.maximum(damping, jnp.finfo(r.dtype).eps * rows * mean_diagonal(at))
+    damping = jnp.maximum(damping, jnp.finfo(r.dtype).eps * jnp.sum(at.gram_diagonal()))
     ball = constraint.W
     if not isinstance(ball, Ball):
         move, promised = _free(at, solve, r.reshape(-1), damping)

@@ -234,3 +234,14 @@ def _by_blocks(
         return jax.lax.dynamic_update_slice_in_dim(matrix, rows_of(first, block), first * K, 0)
 
     return jax.lax.fori_loop(0, -(-n // block), fill, jnp.zeros((n * K, n * K), dtype))
+
+
+def output_sizes(v: Float[Array, "m *K"]) -> Float[Array, " m"]:
+    """|v_j|, or the length of row j where there are several outputs."""
+    return jnp.linalg.norm(v.reshape(v.shape[0], -1), axis=1)
+
+
+def lipschitz_in_W(params: Params, X: Array, sigma: Activation) -> Float[Array, ""]:
+    """L(v) = L₂ max‖xᵢ‖ ‖X‖ max|v_j|, the Lipschitz constant of J in W (see Notation)."""
+    longest = jnp.max(jnp.linalg.norm(X, axis=1))
+    return sigma.curvature * longest * jnp.linalg.norm(X, 2) * jnp.max(output_sizes(params.v))

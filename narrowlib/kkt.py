@@ -16,11 +16,10 @@ from narrowlib.certificates import (
     Certificate,
     certified_problem,
     least_singular_value,
-    lipschitz_in_W,
 )
 from narrowlib.cones import CircularCone, PairedCone
 from narrowlib.constraints import Ball, Fixed, Product
-from narrowlib.jacobian import vjp
+from narrowlib.jacobian import lipschitz_in_W, vjp
 from narrowlib.kkt_theory import kkt_hypotheses, stationarity_bound
 from narrowlib.model import Params, forward, half_mean_square
 
@@ -194,7 +193,7 @@ def kkt_certificate(
         W=vjp(params, X, r, activation=sigma) / n, v=sigma.fn(X @ params.W.T).T @ r / n
     )
     facts = _place(params, X, constraint, gradient, sigma)
-    s, L = least_singular_value(params, X, sigma), lipschitz_in_W(params, X, sigma)
+    s, L = least_singular_value(params, X, sigma), float(lipschitz_in_W(params, X, sigma))
     bound = n * facts["gradient"] / s if s > 0 else math.inf
     by_stationarity = stationarity_bound(facts, float(jnp.sum(r * F)), s, L, n)
     loss_bound = bound**2 / (2 * n)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from narrowlib.activations import Activation
-from narrowlib.certificates import least_singular_value, lipschitz_in_W
+from narrowlib.certificates import least_singular_value
 from narrowlib.cones import CircularCone, PairedCone
 from narrowlib.constraints import Ball, Product
+from narrowlib.jacobian import lipschitz_in_W
 from narrowlib.model import Params
 from narrowlib.projections import paired_part
 
@@ -44,30 +45,46 @@ def kkt_hypotheses(
         "v in a paired or a circular cone": isinstance(cone, PairedCone | CircularCone),
         "ζ > 0": isinstance(cone, PairedCone | CircularCone) and float(cone.zeta) > 0,
     }
-    guaranteed = None
-    if mirrored and isinstance(ball, Ball) and sigma.smooth:
-        least, fastest = None, None
-        if isinstance(cone, PairedCone):
-            signs = jnp.concatenate([jnp.ones(half, X.dtype), -jnp.ones(half, X.dtype)])
-            unit = Params(ball.center, signs)
-            least = start = least_singular_value(unit, X, sigma)
-            fastest = float(cone.kappa) * lipschitz_in_W(unit, X, sigma)
-            hypotheses["full rank at the start"] = start > 0
-        if isinstance(cone, CircularCone):
-            start, least, fastest = _in_circular_cone(ball.center, X, cone, sigma)
-            hypotheses["full rank at the start"] = start > 0
-            hypotheses["full rank in the whole cone"] = least > 0
-        if least is not None and fastest is not None:
-            scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
-            guaranteed = max(least, 0.0) / (scale * fastest)
-            hypotheses["ε under the guaranteed radius"] = float(ball.radius) < guaranteed
+    if not (mirrored and isinstance(ball, Ball) and sigma.smooth):
+        return hypotheses, None
+    if isinstance(cone, PairedCone):
+        over = _over_paired_cone(ball.center, X, cone, sigma)
+    elif isinstance(cone, CircularCone):
+        over = _over_circular_cone(ball.center, X, cone, sigma)
+    else:
+        return hypotheses, None
+    hypotheses["full rank at the start"] = over.start > 0
+    if isinstance(cone, CircularCone):
+        hypotheses["full rank in the whole cone"] = over.least > 0
+    scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
+    guaranteed = max(over.least, 0.0) / (scale * over.rate)
+    hypotheses["ε under the guaranteed radius"] = float(ball.radius) < guaranteed
     return hypotheses, guaranteed
 
 
-def _in_circular_cone(
-    center: Array, X: Array, cone: CircularCone, sigma: Activation
-) -> tuple[float, float, float]:
-    r"""σ_min at the axis, a lower bound of it over the cone at height 1, and L over it likewise.
+class OverCone(NamedTuple):
+    """The Jacobian at W₀ for all output weights of a cone that have height 1.
+
+    Args:
+        start: σ_min(J) at the cone's own output weights.
+        least: a lower bound of σ_min(J) over the cone.
+        rate: an upper bound of L(v) over the cone.
+    """
+
+    start: float
+    least: float
+    rate: float
+
+
+def _over_paired_cone(center: Array, X: Array, cone: PairedCone, sigma: Activation) -> OverCone:
+    half = jnp.ones(center.shape[0] // 2, X.dtype)
+    unit = Params(center, jnp.concatenate([half, -half]))
+    start = least_singular_value(unit, X, sigma)
+    return OverCone(start, start, float(cone.kappa) * float(lipschitz_in_W(unit, X, sigma)))
+
+
+def _over_circular_cone(center: Array, X: Array, cone: CircularCone, sigma: Activation) -> OverCone:
+    r"""See `OverCone`.
 
     At height 1 the cone holds $(A_0 + E; -A_0 - E)$ with $\|E\| \le \|A_0\| \tan\theta$. J is
     linear in V, and the norm of $J(W_0, (E; -E))$ is at most
@@ -82,5 +99,5 @@ def _in_circular_cone(
     start = least_singular_value(at_axis, X, sigma)
     sizes = jnp.linalg.norm(half.reshape(half.shape[0], -1), axis=1)
     longest = float(jnp.max(sizes))
-    rate = lipschitz_in_W(at_axis, X, sigma) / longest
-    return start, start - math.sqrt(2) * spread * largest, rate * (longest + spread)
+    rate = float(lipschitz_in_W(at_axis, X, sigma)) / longest
+    return OverCone(start, start - math.sqrt(2) * spread * largest, rate * (longest + spread))

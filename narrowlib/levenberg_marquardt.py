@@ -21,12 +21,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_finite, check_int, check_number
+from narrowlib._checks import check_int, check_number
 from narrowlib.activations import Activation, get_activation
 from narrowlib.jacobian import output_features, pull_back, tangent_kernel
-from narrowlib.model import Params, check_problem, half_mean_square
+from narrowlib.model import Params, check_finite_problem, check_problem, half_mean_square
 from narrowlib.newton import NEAR_FLOOR, rounding_floor
-from narrowlib.result import RESULTS, Solution, finish
+from narrowlib.result import RESULTS, Solution, finish, hold_last
 
 FIRST_DAMPING = 1e-3  # λ at the start, in units of the mean eigenvalue of J Jᵀ
 
@@ -95,8 +95,7 @@ def levenberg_marquardt(
     """
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
-    for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-        check_finite(name, value)
+    check_finite_problem(params, X, y)
     check_int("max_steps", max_steps, 1)
     check_number("tol", tol, above=0)
     goal = jnp.asarray(tol, X.dtype) * _size(y)
@@ -199,10 +198,6 @@ def _run(
         (jnp.zeros((), int), start, first, FIRST_DAMPING * trace / first.size,
          jnp.full((), 2, X.dtype), code, history, history),
     )  # fmt: skip
-    past = jnp.arange(max_steps) >= steps
-    last = jnp.maximum(steps - 1, 0)
-    history = {
-        "loss": jnp.where(past, half_mean_square(residual(params)), losses),
-        "damping": jnp.where(past, dampings[last], dampings),
-    }
+    ends = {"loss": half_mean_square(residual(params))}
+    history = hold_last({"loss": losses, "damping": dampings}, steps, **ends)
     return params, code, {"num_steps": steps, "history": history}

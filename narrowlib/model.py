@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_inputs, check_targets, fail, float_array
+from narrowlib._checks import check_finite, check_inputs, check_targets, fail, float_array
 from narrowlib.activations import Activation, get_activation
 
 
@@ -41,6 +41,13 @@ def check_problem(params: Params, X: ArrayLike, y: ArrayLike) -> tuple[Params, A
     params = check_params(params)
     X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
     return params, X, check_targets(y, X, params.v.shape[1:])
+
+
+def check_finite_problem(params: Params, X: Array, y: Array | None = None) -> None:
+    """Raise `ValueError` where an entry is NaN or infinite, as far as values can be seen."""
+    for name, value in {"X": X, "y": y, "params.W": params.W, "params.v": params.v}.items():
+        if value is not None:
+            check_finite(name, value)
 
 
 def forward(

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_finite, check_int, check_number, fail
+from narrowlib._checks import check_int, check_number, fail
 from narrowlib.activations import Activation, get_activation
 from narrowlib.constraints import Product, frozen_pytree
-from narrowlib.model import Params, check_problem
+from narrowlib.model import Params, check_finite_problem, check_problem
 from narrowlib.projected_step import ProjectedGradientState, first_state, projected_step
 from narrowlib.result import RESULTS, Solution, finish
 from narrowlib.step_sizes import Backtracking, as_rule
@@ -28,8 +28,8 @@ class ProjectedGradient:
     r"""Projected gradient descent, full batch, with an optional exact step along the ray.
 
     It stops where $\|x - P(x - \eta\nabla\ell)\|/\eta \le$ `tol`: the projected-gradient measure
-    of stationarity, zero exactly at KKT points. η is the step size in use, but with backtracking
-    or ray scaling no larger than 1, since long steps make the measure small.
+    of stationarity, zero exactly at KKT points. η is the step size in use, but no larger than 1,
+    since long steps make the measure small.
 
     **Ray scaling** (ours): αv is feasible for every large enough α, and the loss is a parabola
     in α. After each step v is scaled to its minimum on the ray, and the step in W is
@@ -101,8 +101,7 @@ class ProjectedGradient:
             ValueError: if shapes or precisions do not match, or an entry is not finite.
         """
         params, X, y = check_problem(params, X, y)
-        for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-            check_finite(name, value)
+        check_finite_problem(params, X, y)
         return first_state(self.constraint, as_rule(self.step_size), params, X, y,
                      get_activation(activation))  # fmt: skip
 

@@ -142,13 +142,17 @@ def projected_step(
         eta = jnp.asarray(rule.at(state.num_steps), X.dtype)
         new = _trial(constraint, params, now.gradient, eta / scale, eta)
         at, found = forward_pass(new, X, y, sigma), jnp.asarray(True)
+    # long steps make the measure small: take no step above 1 for it
+    tried = _first_trial(rule, state) if isinstance(rule, Backtracking) else eta
+    steps = jnp.minimum(tried / scale, 1), jnp.minimum(tried, 1)
     if isinstance(rule, Backtracking) or ray_scaling:
-        # long steps make the measure small: take no step above 1 for it
-        tried = _first_trial(rule, state) if isinstance(rule, Backtracking) else eta
-        steps = jnp.minimum(tried / scale, 1), jnp.minimum(tried, 1)
         stationarity = _mapping(params, _trial(constraint, params, now.gradient, *steps), *steps)
     else:
-        stationarity = _mapping(params, new, eta, eta)
+        near = jax.lax.cond(
+            eta > 1, lambda: _trial(constraint, params, now.gradient, *steps), lambda: new
+        )
+        # the two agree in order; where rounding swallows the shorter step, the longer one counts
+        stationarity = jnp.maximum(_mapping(params, near, *steps), _mapping(params, new, eta, eta))
     if ray_scaling:
         new, at = _scale_ray(constraint, new, at, y)
     after = evaluate(new, at, X)

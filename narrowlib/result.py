@@ -38,6 +38,7 @@ class RESULTS(enum.Enum):
         "Stopped at max_steps with shortened steps: the Jacobian nearly loses rank on the way. "
         "Use more neurons or a larger scale, or look for samples that are nearly equal."
     )
+    completed = "Completed: every step that was asked for was taken."
 
     @property
     def code(self) -> int:
@@ -45,10 +46,19 @@ class RESULTS(enum.Enum):
         return list(RESULTS).index(self)
 
 
+def result_of(code: Array) -> Any:
+    """The `RESULTS` member of a code; for a batch of codes, an object array of them."""
+    if not is_concrete(code):
+        raise ValueError(
+            "result: got a traced value. Read `.code` inside jit or vmap, `.result` outside."
+        )
+    return np.array(list(RESULTS), dtype=object)[np.asarray(code)]
+
+
 class SolverError(RuntimeError):
     """Raised with `throw=True` when a solver did not converge. It carries the `solution`."""
 
-    def __init__(self, solution: Solution):
+    def __init__(self, solution: Any):
         super().__init__(solution.result.value)
         self.solution = solution
 
@@ -77,11 +87,17 @@ class Solution(NamedTuple):
     @property
     def result(self) -> Any:
         """The `RESULTS` member; for a batch of solutions, an object array of them."""
-        if not is_concrete(self.code):
-            raise ValueError(
-                "result: got a traced value. Read `.code` inside jit or vmap, `.result` outside."
-            )
-        return np.array(list(RESULTS), dtype=object)[np.asarray(self.code)]
+        return result_of(self.code)
+
+
+def hold_last(history: dict[str, Array], steps: Array, **ends: Array) -> dict[str, Array]:
+    """Histories that repeat, after the steps taken, their last entry, or what `ends` names."""
+
+    def held(name: str, entries: Array) -> Array:
+        last = ends.get(name, entries[jnp.maximum(steps - 1, 0)])
+        return jnp.where(jnp.arange(entries.shape[0]) >= steps, last, entries)
+
+    return {name: held(name, entries) for name, entries in history.items()}
 
 
 def finish(solution: Solution, throw: bool) -> Solution:

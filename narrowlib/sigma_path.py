@@ -26,7 +26,6 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from narrowlib._checks import (
     check_double,
-    check_finite,
     check_inputs,
     check_int,
     check_number,
@@ -35,7 +34,7 @@ from narrowlib._checks import (
 )
 from narrowlib.activations import Activation, get_activation
 from narrowlib.jacobian import output_features, pull_back, tangent_kernel
-from narrowlib.model import Params, check_params
+from narrowlib.model import Params, check_finite_problem, check_params
 
 BLOCK = 4  # vectors followed at once, so that singular values may cross
 ROUNDS = 8  # of Rayleigh–Ritz at a point before the factor is called too old
@@ -129,8 +128,7 @@ def sigma_min_path(
     check_params(Params(W[0], v[0]))
     X = check_inputs(X, d=W.shape[2], dtype=W.dtype)
     check_double("params.W", W.dtype, allow_float32)
-    for name, value in (("X", X), ("params.W", W), ("params.v", v)):
-        check_finite(name, value)
+    check_finite_problem(Params(W, v), X)
     check_int("refresh", refresh, 1)
     check_number("rtol", rtol, above=0, below=1)
     out = _follow(W, v, X, sigma, jnp.asarray(rtol, W.dtype), jnp.asarray(refresh))

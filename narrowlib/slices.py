@@ -16,10 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_finite, check_int, fail, float_array, is_concrete
+from narrowlib._checks import check_int, fail, float_array, is_concrete
 from narrowlib.activations import Activation, get_activation
 from narrowlib.jacobian import gram
-from narrowlib.model import Params, check_params, check_problem, half_mean_square
+from narrowlib.model import (
+    Params,
+    check_finite_problem,
+    check_params,
+    check_problem,
+    half_mean_square,
+)
 
 BATCH = 1 << 20  # numbers in the Gram matrices that are decomposed together: 8 MiB in float64
 
@@ -143,8 +149,7 @@ def slice_grid(
     """
     params, X, y = check_problem(params, X, y)
     sigma = get_activation(activation)
-    for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-        check_finite(name, value)
+    check_finite_problem(params, X, y)
     axes = tuple(float_array("coordinates", a, (1,)).astype(X.dtype) for a in coordinates)
     frame = [float_array("directions", D, (2,)).astype(X.dtype) for D in directions]
     if not 1 <= len(frame) <= 3:

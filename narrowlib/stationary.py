@@ -23,11 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from narrowlib._checks import check_double, check_finite, check_number, is_concrete
+from narrowlib._checks import check_double, check_number, is_concrete
 from narrowlib.activations import Activation, get_activation
 from narrowlib.hessian import dense_hessian
 from narrowlib.jacobian import output_features, pull_back
-from narrowlib.model import Params, check_problem
+from narrowlib.model import Params, check_finite_problem, check_problem
 
 VERDICTS = ("undecided", "global minimum", "local minimum", "saddle", "not stationary")
 
@@ -139,8 +139,7 @@ def stationary_point(
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
     check_double("params", X.dtype, allow_float32)
-    for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-        check_finite(name, value)
+    check_finite_problem(params, X, y)
     check_number("within", within, above=0)
     return _classify(params, X, y, jnp.asarray(within, X.dtype), sigma)
 

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from narrowlib._checks import check_finite, check_int, fail
+from narrowlib._checks import check_int, fail
 from narrowlib.activations import Activation, get_activation
-from narrowlib.model import Params, check_problem, half_mean_square
+from narrowlib.model import Params, check_finite_problem, check_problem, half_mean_square
 
 
 class Trajectory(NamedTuple):
@@ -105,8 +105,7 @@ def trajectory(
     """
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
-    for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-        check_finite(name, value)
+    check_finite_problem(params, X, y)
     check_int("record_every", record_every, 1)
     if check_int("num_steps", num_steps, 1) % record_every:
         fail("num_steps", num_steps, f"Pass a multiple of record_every = {record_every}.")

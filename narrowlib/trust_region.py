@@ -24,12 +24,12 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_finite, check_int, check_number
+from narrowlib._checks import check_int, check_number
 from narrowlib.activations import Activation, get_activation
 from narrowlib.hessian import dense_hessian
-from narrowlib.model import Params, check_problem, half_mean_square
+from narrowlib.model import Params, check_finite_problem, check_problem, half_mean_square
 from narrowlib.newton import NEAR_FLOOR, rounding_floor
-from narrowlib.result import RESULTS, Solution, finish
+from narrowlib.result import RESULTS, Solution, finish, hold_last
 
 FIRST_RADIUS = 0.1  # ϱ at the start, in units of the length of all weights
 SECULAR_STEPS = 60  # at most; the least radius solved for is reached in fewer than ten
@@ -103,8 +103,7 @@ def trust_region_newton(
     """
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
-    for name, value in (("X", X), ("y", y), ("params.W", params.W), ("params.v", params.v)):
-        check_finite(name, value)
+    check_finite_problem(params, X, y)
     check_int("max_steps", max_steps, 1)
     check_number("tol", tol, above=0)
     goal = jnp.asarray(tol, X.dtype)
@@ -259,6 +258,4 @@ def _run(
          jnp.zeros((), bool), (running, jnp.ones((), bool)),
          {name: jnp.zeros((), dtype) for name in numbers}, empty),
     )  # fmt: skip
-    past, last = jnp.arange(max_steps) >= steps, jnp.maximum(steps - 1, 0)
-    history = jax.tree.map(lambda a: jnp.where(past, a[last], a), history)
-    return params, code, stats | {"num_steps": steps, "history": history}
+    return params, code, stats | {"num_steps": steps, "history": hold_last(history, steps)}

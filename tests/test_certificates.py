@@ -10,7 +10,8 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.certificates import least_singular_value, lipschitz_in_W, output_rounding
+from narrowlib.certificates import least_singular_value, output_rounding
+from narrowlib.jacobian import lipschitz_in_W
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)

@@ -19,6 +19,9 @@ X32 = X.astype(jnp.float32)
 BALL, CONE = nl.Ball(P.W, 1.0), nl.PairedCone(0.1, 2.0)
 SET = nl.Product(W=BALL, v=CONE)
 SOLVER = nl.ProjectedGradient(SET)
+NET = nl.OneHiddenLayer(P)
+TRAINER = nl.ConstrainedTrainer(optax.sgd(0.1))
+BATCHES = nl.ConstrainedTrainer(optax.sgd(0.1), batch_size=20)
 
 
 def case(call, *args, says, **kwargs):
@@ -246,6 +249,32 @@ TABLE = [
     case(nl.cifar10, split="valid", says=("split", "'valid'", '"train" or "test"')),
     # saved results
     case(nl.saved_results, "none", says=("name", "'none'", "There are saved results of")),
+    # training
+    case(nl.OfNeurons, 3.0, says=("constraint", "3.0", "such as Ball")),
+    case(nl.OfNeurons, BALL, positions=0, says=("positions", "0", "at least 1")),
+    case(nl.BallAroundStart, -1.0, says=("radius", "-1", "at least 0")),
+    case(nl.ConeAroundStart, 2.0, says=("half_angle", "2", "below 1.5708")),
+    case(nl.ConeAroundStart, 0.1, zeta=-1.0, says=("zeta", "-1", "at least 0")),
+    case(nl.mirrored, NET, hidden="W", output="v", says=("hidden", "'W.kernel'", "are W, v")),
+    case(nl.half_mean_squared_error, Y[:, None], Y, says=("y", "(12,)", "gives (12, 1)")),
+    case(nl.ConstrainedTrainer, 0.1, says=("optimizer", "float", "optax.sgd(0.1)")),
+    case(nl.ConstrainedTrainer, optax.sgd(0.1), {"W": 3.0},
+         says=("constraints['W']", "3.0", "Pass a constraint or a rule")),
+    case(nl.ConstrainedTrainer, optax.sgd(0.1), batch_size=0, says=("batch_size", "0", "1")),
+    case(nl.ConstrainedTrainer(optax.sgd(0.1), {"w": BALL}).fit, NET, X, Y, epochs=1,
+         says=("constraints", "'w'", "parameters are W, v")),
+    case(nl.ConstrainedTrainer(optax.sgd(0.1), {"W": lambda W: W}).fit, NET, X, Y, epochs=1,
+         says=("constraints['W']", "Array", "return a constraint")),
+    case(TRAINER.fit, NET, X, Y[:5], epochs=1, says=("y", "shape (5,)", "There are 12 samples")),
+    case(TRAINER.fit, NET, X, Y, epochs=0, says=("epochs", "0", "at least 1")),
+    case(TRAINER.fit, NET, BAD_X, Y, epochs=1, says=("X", "1 entries that are NaN", "Remove")),
+    case(TRAINER.fit, NET, X, Y, epochs=1, report_every=0, says=("report_every", "0", "1")),
+    case(TRAINER.fit, NET, X, Y, epochs=1, validation=(X, Y[:3]),
+         says=("validation", "shape (3,)", "There are 12 samples")),
+    case(BATCHES.fit, NET, X, Y, epochs=1, key=KEY, says=("batch_size", "20", "at most 12")),
+    case(nl.ConstrainedTrainer(optax.sgd(0.1), batch_size=4).fit, NET, X, Y, epochs=1,
+         says=("key", "None", "pass a JAX random key")),
+    case(nl.sweep, len, seeds=[], says=("seeds", "no values", "at least one")),
 ]  # fmt: skip
 
 
@@ -276,7 +305,8 @@ def test_the_table_covers_every_public_function():
         "Trajectory", "GaussNewtonState", "NearestSingular", "ProjectedGradientState",
         "SavedResults",
         "KKTCertificate", "NumericalRank", "Params", "RankSweep", "RESULTS", "Solution",
-        "SolverError", "activations", "check", "load_certificate",
+        "SolverError", "Sweep", "TrainingRun", "activations", "check", "data_hash",
+        "load_certificate",
     }  # fmt: skip
     assert functions - covered - elsewhere == set()
 

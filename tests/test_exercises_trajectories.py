@@ -7,7 +7,7 @@ import pytest
 from exercise_checks import accepted, refused
 
 import narrowlib as nl
-from narrowlib.certificates import lipschitz_in_W
+from narrowlib.jacobian import lipschitz_in_W
 
 
 def settled_path():

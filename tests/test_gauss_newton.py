@@ -265,3 +265,12 @@ def test_float32_stays():
         jnp.dtype("float32")
     }
     assert float(sol.stats["loss"]) < 1e-9
+
+
+def test_no_step_raises_the_loss():
+    """Around a centre that is not mirrored the linear model can promise an increase."""
+    centre = nl.lecun(jax.random.key(3), d=8, m=4)
+    sets = nl.Product(W=nl.Ball(centre.W, 1e-3), v=CONE)
+    sol = nl.ProjectedGaussNewton(sets).run(centre, X, Y, max_steps=50, throw=False)
+    loss = np.asarray(sol.stats["history"]["loss"])
+    assert (np.diff(loss) <= 0).all() and loss[-1] <= nl.loss(sets.project(centre), X, Y)

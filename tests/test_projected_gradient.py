@@ -244,3 +244,15 @@ def test_float32_stays():
     }
     double = solved().stats["history"]["loss"]
     np.testing.assert_allclose(sol.stats["history"]["loss"][:3], double[:3], rtol=1e-3)
+
+
+def test_a_huge_step_does_not_look_stationary():
+    """‖x − P(x − η∇ℓ)‖/η goes to zero with 1/η in a bounded set, wherever x is."""
+    solver = nl.ProjectedGradient(SET, step_size=1e9)
+    sol = solver.run(START, X, Y, max_steps=3, tol=1e-6, throw=False)
+    assert sol.result is not nl.RESULTS.converged
+    first = SET.project(START)
+    gradient = jax.grad(nl.loss)(first, X, Y)
+    moved = SET.project(nl.Params(first.W - gradient.W, first.v - gradient.v))
+    wanted = jnp.hypot(jnp.linalg.norm(first.W - moved.W), jnp.linalg.norm(first.v - moved.v))
+    assert sol.stats["history"]["stationarity"][0] == pytest.approx(float(wanted))

@@ -22,7 +22,7 @@ def test_codes_lead_back_to_their_member(member):
 
 
 def test_codes_and_messages_are_distinct():
-    assert len({m.code for m in nl.RESULTS}) == len({m.value for m in nl.RESULTS}) == 7
+    assert len({m.code for m in nl.RESULTS}) == len({m.value for m in nl.RESULTS}) == 8
 
 
 def test_a_batch_has_a_result_each():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import SMOOTH, settings
 
 import narrowlib as nl
-from narrowlib.certificates import lipschitz_in_W
+from narrowlib.jacobian import lipschitz_in_W
 from narrowlib.sigma_path import jacobian_distance
 
 TIMES = 60
