@@ -8,6 +8,7 @@ import pytest
 from strategies import problem
 
 import narrowlib as nl
+from narrowlib._checks import check_finite
 
 KEY = jax.random.key(0)
 X, Y = problem(0)
@@ -316,6 +317,14 @@ def test_one_sample_has_one_axis_too_few_but_traced_values_pass():
     traced = jax.jit(lambda r: nl.project_ball(P.W, center=P.W, radius=r))(-1.0)
     assert traced.shape == P.W.shape
     assert jax.jit(lambda x: SOLVER.init(P, x, Y).evaluation.loss)(BAD_X).shape == ()
+
+
+def test_entries_whose_sum_overflows_are_finite():
+    large = np.array([3e38, 3e38, -1.0], np.float32)
+    check_finite("X", large)
+    for bad in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="X: got 2 entries that are NaN or infinite"):
+            check_finite("X", np.append(large, [np.float32(bad), np.float32(-bad)]))
 
 
 def test_files_that_are_no_certificates(tmp_path):
