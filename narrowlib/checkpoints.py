@@ -50,7 +50,7 @@ class Checkpoints:
             epoch,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(leaves),
-                losses=ocp.args.ArraySave(losses),
+                losses=ocp.args.PyTreeSave({"losses": losses}),
                 run=ocp.args.JsonSave({"fingerprint": self.run, "records": records}),
             ),
         )
@@ -71,20 +71,20 @@ class Checkpoints:
             fail(
                 "checkpoints",
                 repr(str(self.folder)),
-                "That folder holds checkpoints of another run (other data, start, key, batch size "
-                "or constraints): pass an empty folder, or what that run was given.",
+                "That folder holds checkpoints of another run (other data, start, key, batch size, "
+                "constraints, optimiser or loss): pass an empty folder, or what it was given.",
             )
         leaves, treedef = jax.tree.flatten(template)
         like = {f"{i:05d}": numbers(leaf) for i, leaf in enumerate(leaves)}
         found = self.manager.restore(
             epoch,
             args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(like), losses=ocp.args.ArrayRestore()
+                state=ocp.args.StandardRestore(like), losses=ocp.args.PyTreeRestore()
             ),
         )
         arrays = [found["state"][name] for name in sorted(like)]
         state = treedef.unflatten([_like(a, b) for a, b in zip(arrays, leaves, strict=True)])
-        return state, np.asarray(found["losses"]), run["records"]
+        return state, np.asarray(found["losses"]["losses"]), run["records"]
 
 
 @contextlib.contextmanager

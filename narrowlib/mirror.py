@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
-from narrowlib._checks import check_even, check_int, fail
+from narrowlib._checks import check_int, fail
 from narrowlib.layouts import from_neuron_rows, neuron_rows
 from narrowlib.paths import parameters_by_path, with_parameters
 
@@ -59,7 +59,9 @@ def mirrored(module: Any, *, hidden: str, output: str, positions: int = 1) -> An
     there = parameters_by_path(module)
     kernel = _parameter(there, "hidden", f"{hidden}.kernel")
     reading = _parameter(there, "output", f"{output}.kernel")
-    m = check_even(f"the number of neurons of {hidden}", kernel.shape[-1])
+    m = kernel.shape[-1]
+    if m % 2:
+        fail("hidden", f"{hidden!r} with {m} neurons", "Mirrored halves need an even number.")
     if reading.shape[-2] != m * positions:
         fail(
             "output",

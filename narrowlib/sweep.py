@@ -32,8 +32,8 @@ class Sweep:
     Args:
         columns: arrays of equal length by name: the settings, `seed`, and what the runs gave.
             `pandas.DataFrame(sweep.columns)` reads it.
-        provenance: `date`, `versions`, `device`, `precision`, `seconds`, and what was passed as
-            `about`.
+        provenance: `date`, `versions`, `device`, `precision` (JAX's default), `seconds`, and what
+            was passed as `about`.
     """
 
     columns: dict[str, np.ndarray]
@@ -93,7 +93,7 @@ def sweep(
         over: settings that are numbers which may be traced (step sizes, radii), with their values.
         static: settings that fix shapes or branches (widths, sizes, methods), with their values;
             a compilation for each combination.
-        chunk: how many runs at a time.
+        chunk: how many runs at a time, at most.
         about: what else to keep in the provenance, as JSON: a commit, a data set's hash, ….
 
     Returns:
@@ -132,16 +132,19 @@ def sweep(
     began = time.perf_counter()
     cells = list(itertools.product(*over.values(), [int(seed) for seed in seeds]))
     numbers = [np.array(column) for column in zip(*cells, strict=True)]
-    keys = jax.vmap(jax.random.key)(jnp.asarray(numbers[-1]))
-    settings = {k: jnp.asarray(v, float) for k, v in zip(over, numbers, strict=False)}
+    # chunks of equal size, the last filled up: another size would be compiled anew
+    chunks = -(-len(cells) // chunk)
+    size = -(-len(cells) // chunks)
+    padded = [column[np.minimum(np.arange(chunks * size), len(cells) - 1)] for column in numbers]
+    keys = jax.vmap(jax.random.key)(jnp.asarray(padded[-1]))
+    settings = {k: jnp.asarray(v, float) for k, v in zip(over, padded, strict=False)}
     parts: list[dict[str, np.ndarray]] = []
     for choice in itertools.product(*static.values()):
         fixed = dict(zip(static, choice, strict=True))
-
-        program = sweep_program(partial(run, **fixed), chunk=min(chunk, len(cells)))
-        found = {k: np.asarray(v) for k, v in program((keys, settings)).items()}
+        program = sweep_program(partial(run, **fixed), chunk=size)
+        found = {k: np.asarray(v)[: len(cells)] for k, v in program((keys, settings)).items()}
         for name, values in found.items():
-            if values.shape != (len(cells),):
+            if values.ndim != 1:
                 fail(f"run's {name!r}", f"shape {values.shape[1:]}", "Return scalars.")
         repeated = {k: np.full(len(cells), v) for k, v in fixed.items()}
         inputs = dict(zip((*over, "seed"), numbers, strict=True))

@@ -58,8 +58,9 @@ class TrainingRun(NamedTuple):
     """What `ConstrainedTrainer.fit` returns.
 
     Args:
-        module: the trained module, a copy: the last parameters, or where the run diverged the
-            last with a finite loss.
+        module: the trained module, a copy in the mode (training or evaluation) of the one given:
+            the last parameters, or where the run diverged the last with a finite loss, which may
+            be large: look at the history.
         code: why it stopped, as an integer array; read it through `result`.
         history: `loss`, of every step, on its minibatch, before the step, shape (steps,); and
             `validation`, a dictionary of arrays with an entry a report: `epoch`, `loss` and the
@@ -233,8 +234,9 @@ class ConstrainedTrainer:
         with contextlib.ExitStack() as stack:
             saved: Checkpoints | None = None
             if checkpoints is not None:
-                run = fingerprint(params, rest, sets, X, y, key, self.batch_size or 0)
-                saved = stack.enter_context(open_checkpoints(checkpoints, run))
+                first = self._first_step(program, state, X, y)
+                given = (params, rest, sets, X, y, key, self.batch_size or 0, first)
+                saved = stack.enter_context(open_checkpoints(checkpoints, fingerprint(given)))
                 if (found := saved.latest(state)) is not None:
                     state, before, records = found
                     losses.append(before)
@@ -249,7 +251,7 @@ class ConstrainedTrainer:
                 if saved is not None and _goes_on(state):
                     saved.save(done + now, state, np.concatenate(losses), records)
                 bar(done + now, float(new[-1]))
-        return self._finish(program, state, losses, records, throw)
+        return self._finish(nnx.graphdef(module), state, losses, records, throw)
 
     def _program(self, module: Any) -> tuple[Program, Any, Any]:
         copy = nnx.clone(module)
@@ -259,6 +261,13 @@ class ConstrainedTrainer:
         train, params, rest = nnx.split(copy, nnx.Param, ...)
         program = Program(train, structure, self.optimizer, self.loss, self.batch_size)
         return program, params, rest
+
+    def _first_step(self, program: Program, state: Any, X: Array, y: Array) -> tuple[Any, str]:
+        """What optimiser and loss do at the start: functions cannot be compared otherwise."""
+        ones = jax.tree.map(jnp.ones_like, state.params)
+        update, _ = self.optimizer.update(ones, state.opt_state, state.params)
+        value = evaluate(program, (), state.params, state.rest, X[:1], y[:1])["loss"]
+        return update, f"{float(value):.5e}"
 
     def _evaluate(self, program: Program, state: Any, X: Array, y: Array) -> dict[str, float]:
         totals: dict[str, float] = {}
@@ -271,7 +280,7 @@ class ConstrainedTrainer:
 
     def _finish(
         self,
-        program: Program,
+        structure: Any,
         state: Any,
         losses: list[np.ndarray],
         records: list[dict[str, float]],
@@ -284,7 +293,7 @@ class ConstrainedTrainer:
         names = ("epoch", "loss", *dict(self.metrics)) if records else ()
         validation = {name: np.array([record[name] for record in records]) for name in names}
         history = {"loss": loss, "validation": validation}
-        run = TrainingRun(nnx.merge(program.train, params, rest), code, history)
+        run = TrainingRun(nnx.merge(structure, params, rest), code, history)
         if throw and diverged:
             raise SolverError(run)
         return run

@@ -54,5 +54,5 @@ def test_layers_that_are_not_there_or_do_not_fit(arguments, says):
 
 
 def test_an_odd_number_of_neurons():
-    with pytest.raises(ValueError, match="the number of neurons of hidden: got 7"):
+    with pytest.raises(ValueError, match=r"hidden: got 'hidden' with 7 neurons\. Mirrored halves"):
         nl.mirrored(Net(nnx.Rngs(0), m=7), hidden="hidden", output="output")

@@ -129,6 +129,10 @@ def test_running_means_and_dropout_are_carried_along():
     run = trainer.fit(wet, X, Y, epochs=4, validation=(X, Y))
     assert len(set(run.history["loss"].tolist())) == 4  # a new mask a step
     assert len(set(run.history["validation"]["loss"].tolist())) == 1  # none in evaluation
+    assert not run.module.dropout.deterministic  # the mode of the module that was given
+    wet.eval()
+    run = trainer.fit(wet, X, Y, epochs=4)
+    assert run.module.dropout.deterministic and len(set(run.history["loss"].tolist())) == 4
 
 
 def test_divergence_keeps_the_last_good_weights():
