@@ -22,6 +22,11 @@ from narrowlib.fingerprints import numbers
 KEPT = 2
 
 
+def _numbered(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves as arrays of numbers, by their place in the tree."""
+    return {f"{i:05d}": numbers(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+
+
 def _like(array: np.ndarray, leaf: Any) -> Any:
     """The number array in the kind of a leaf of the template."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -45,11 +50,10 @@ class Checkpoints:
         """Write a checkpoint after an epoch; returns when it is complete."""
         import orbax.checkpoint as ocp
 
-        leaves = {f"{i:05d}": numbers(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
         self.manager.save(
             epoch,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(leaves),
+                state=ocp.args.StandardSave(_numbered(state)),
                 losses=ocp.args.PyTreeSave({"losses": losses}),
                 run=ocp.args.JsonSave({"fingerprint": self.run, "records": records}),
             ),
@@ -74,8 +78,7 @@ class Checkpoints:
                 "That folder holds checkpoints of another run (other data, start, key, batch size, "
                 "constraints, optimiser or loss): pass an empty folder, or what it was given.",
             )
-        leaves, treedef = jax.tree.flatten(template)
-        like = {f"{i:05d}": numbers(leaf) for i, leaf in enumerate(leaves)}
+        like = _numbered(template)
         found = self.manager.restore(
             epoch,
             args=ocp.args.Composite(
@@ -83,6 +86,7 @@ class Checkpoints:
             ),
         )
         arrays = [found["state"][name] for name in sorted(like)]
+        leaves, treedef = jax.tree.flatten(template)
         state = treedef.unflatten([_like(a, b) for a, b in zip(arrays, leaves, strict=True)])
         return state, np.asarray(found["losses"]["losses"]), run["records"]
 

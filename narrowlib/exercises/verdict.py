@@ -78,3 +78,20 @@ def as_weights(answer: Any, whose: str) -> tuple[np.ndarray, np.ndarray] | Verdi
         return np.asarray(answer.W, float), np.asarray(answer.v, float)
     except (TypeError, ValueError):
         return Verdict(False, "The params W and v should be arrays of numbers.")
+
+
+def as_weights_of(
+    answer: Any, whose: str, m: int, d: int
+) -> tuple[np.ndarray, np.ndarray] | Verdict:
+    """`as_weights` for m neurons with d inputs and one output, all entries finite."""
+    weights = as_weights(answer, whose)
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
+    if W.shape != (m, d) or v.shape != (m,):
+        return Verdict(
+            False, f"W should be {m} × {d} and v of {m}; yours are {W.shape} and {v.shape}."
+        )
+    if not (np.isfinite(W).all() and np.isfinite(v).all()):
+        return Verdict(False, "The weights should be finite.")
+    return W, v
