@@ -5,6 +5,7 @@ NB     ?=
 ARGS   ?=
 JOBS   ?= 2
 NAME   ?=
+SCALE  ?= paper
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -58,8 +59,8 @@ execute: $(READY)  ## run the notebooks and store their outputs (NB=path for one
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/execute.py $(NB)
 	$(BIN)/python scripts/readme_picture.py
 
-experiments: $(READY)  ## run the long experiments and save their rows (NAME=name for one)
-	$(BIN)/python scripts/experiment.py $(NAME)
+experiments: $(READY)  ## run the experiments (NAME=name for one; SCALE=seconds, minute or paper)
+	$(BIN)/python scripts/experiment.py $(NAME) --scale $(SCALE)
 
 bench: $(READY)  ## run the comparisons with other libraries
 	PYTHON="$(CURDIR)/$(BIN)/python" bash benchmarks/run.sh

@@ -29,6 +29,17 @@ RECORD = {
     "far": 30,  # the length of all weights
     "kept": 0,  # the seed whose single ends are kept
 }
+SMALLER = {
+    "seconds": {
+        "problems": [{"n": 12, "d": 2, "widths": [2, 6], "seeds": 1}],
+        "activations": ["tanh"],
+        "starts": 10,
+    },
+    "minute": {
+        "problems": [{"n": 12, "d": 2, "widths": [2, 3, 4, 5, 6, 8, 12, 14], "seeds": 1}],
+        "activations": ["tanh"],
+    },
+}
 BATCH = 40  # ends that are classified at a time
 
 

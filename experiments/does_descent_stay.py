@@ -29,6 +29,17 @@ RECORD = {
     "record_every": 80,
     "activation": "tanh",
 }
+SMALLER = {
+    "seconds": {
+        "problems": [[40, 10]],
+        "widths": [1],
+        "step_sizes": {"GD": [0.3], "SGD": [0.1], "Adam": [0.01]},
+        "seeds": 2,
+        "num_steps": 400,
+        "record_every": 40,
+    },
+    "minute": {"problems": [[40, 10]], "widths": [1, 2]},
+}
 STARTS = {"LeCun": nl.lecun, "mirrored": nl.mirrored_lecun}
 
 

@@ -28,6 +28,10 @@ RECORD = {
     "stationary": 1e-6,
     "activation": "tanh",
 }
+SMALLER = {
+    "seconds": {"widths": [4], "radii": [1e-2, 1, 100], "starts": 20, "seeds": 1},
+    "minute": {"widths": [4], "radii": [1e-3, 1e-2, 1e-1, 1, 10, 100], "starts": 100},
+}
 
 
 def draw(seed, n, d, m):

@@ -26,6 +26,10 @@ RECORD = {
     "zero": 1e-18,
     "activation": "tanh",
 }
+SMALLER = {
+    "seconds": {"n": [24], "d": [16], "labels": ["normal"], "seeds": 2, "starts": 2},
+    "minute": {"n": [24], "d": [4, 8, 16]},
+}
 
 
 def padded_starts(key, m, most, d, count, scale):

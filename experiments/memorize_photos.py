@@ -26,6 +26,14 @@ RECORD = {
     "largest_n_with_extra_neurons": 1000,
     "data": ["mnist", "cifar10"],
 }
+SMALLER = {
+    "seconds": {
+        "sizes": [{"n": 200, "label_seeds": [0]}],
+        "extra_neurons": [0],
+        "data": ["digits"],
+    },
+    "minute": {"sizes": [{"n": 1000, "label_seeds": [0]}]},
+}
 
 
 def row(data: str, n: int, seed: int, width: int | None, key: int, activation: str) -> dict:
@@ -35,7 +43,7 @@ def row(data: str, n: int, seed: int, width: int | None, key: int, activation: s
     jax.config.update("jax_enable_x64", True)
     import narrowlib as nl
 
-    load = {"mnist": nl.mnist, "cifar10": nl.cifar10}[data]
+    load = {"mnist": nl.mnist, "cifar10": nl.cifar10, "digits": nl.digits}[data]
     photos = load(n=n, labels="random", key=jax.random.key(seed))
     begin = time.perf_counter()
     run = nl.interpolate(

@@ -16,6 +16,10 @@ RECORD = {
     "labels": 0,
     "network": 2,
 }
+SMALLER = {
+    "seconds": {"samples": [50]},
+    "minute": {"samples": [200, 400]},
+}
 
 
 def run(record):

@@ -26,6 +26,8 @@ from narrowlib.exercises import check as check
 from narrowlib.existence import ExistenceCertificate as ExistenceCertificate
 from narrowlib.existence import existence_certificate as existence_certificate
 from narrowlib.existence_proof import ExistenceProof as ExistenceProof
+from narrowlib.experiment import Experiment as Experiment
+from narrowlib.experiment import experiment as experiment
 from narrowlib.fingerprints import data_hash as data_hash
 from narrowlib.gauss_newton import GaussNewtonState as GaussNewtonState
 from narrowlib.gauss_newton import ProjectedGaussNewton as ProjectedGaussNewton
@@ -63,6 +65,8 @@ from narrowlib.projected_step import ProjectedGradientState as ProjectedGradient
 from narrowlib.projections import project_ball as project_ball
 from narrowlib.projections import project_circular_cone as project_circular_cone
 from narrowlib.projections import project_paired_cone as project_paired_cone
+from narrowlib.race import compare_runs as compare_runs
+from narrowlib.race import race as race
 from narrowlib.rank import NumericalRank as NumericalRank
 from narrowlib.rank import numerical_rank as numerical_rank
 from narrowlib.rank_sweep import RankSweep as RankSweep

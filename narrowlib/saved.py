@@ -27,7 +27,8 @@ class SavedResults:
         name: the experiment's name.
         record: what was asked: every setting of the run.
         rows: one dictionary for each measurement.
-        provenance: `date`, `commit`, `versions`, `machine` and `seconds` of the run.
+        provenance: `date`, `versions`, `machine` and `seconds` of the run; `commit` where it was
+            saved, `scale` where it is not the paper's.
     """
 
     name: str
@@ -42,11 +43,15 @@ class SavedResults:
     def __str__(self) -> str:
         p = self.provenance
         versions = ", ".join(f"{k} {v}" for k, v in p["versions"].items())
+        commit = f"commit {p['commit']}, " if "commit" in p else ""
+        scale = p.get("scale", "paper")
+        kept = "Saved results" if commit else f"A run at the scale of {scale}"
         text = (
-            f"Saved results of {p['date']}: {len(self.rows)} rows, commit {p['commit']}, "
+            f"{kept} of {p['date']}: {len(self.rows)} rows, {commit}"
             f"{p['seconds']:.0f} s on {p['machine']}; {versions}."
         )
-        return f"{textwrap.fill(text, 76)}\nTo run them again: make experiments NAME={self.name}"
+        again = f"make experiments NAME={self.name}" + f" SCALE={scale}" * (scale != "paper")
+        return f"{textwrap.fill(text, 76)}\nTo run them again: {again}"
 
 
 def saved_results(name: str) -> SavedResults:

@@ -183,6 +183,7 @@ class ConstrainedTrainer:
         checkpoints: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
         throw: bool = True,
+        hyperparams: Mapping[str, float] | None = None,
     ) -> TrainingRun:
         """Train for a number of epochs, from a module that is left as it is.
 
@@ -203,6 +204,9 @@ class ConstrainedTrainer:
             progress: True for a progress bar in terminals and notebooks, None for terminals
                 only, False for none. It is gone when the run ends.
             throw: raise `SolverError` if the run diverges.
+            hyperparams: other values for what the optimiser keeps in its state by name, as one
+                made by `optax.inject_hyperparams` does: `{"learning_rate": 0.1}`. Runs of one
+                trainer that differ in these only are compiled once.
 
         Returns:
             A `TrainingRun`.
@@ -229,6 +233,8 @@ class ConstrainedTrainer:
         sets = self.sets(module)
         program, params, rest = self._program(module)
         state = first_state(program, sets, params, rest)
+        if hyperparams:
+            state = state._replace(opt_state=_with(hyperparams, state.opt_state))
         losses: list[np.ndarray] = []
         records: list[dict[str, float]] = []
         with contextlib.ExitStack() as stack:
@@ -301,6 +307,18 @@ class ConstrainedTrainer:
 
 def _goes_on(state: Any) -> bool:
     return int(state.code) == RESULTS.max_steps.code
+
+
+def _with(hyperparams: Mapping[str, float], opt_state: Any) -> Any:
+    """An optimiser's state with these values, in the precision of those that were there."""
+    values = {}
+    for name, value in hyperparams.items():
+        now = optax.tree.get(opt_state, name)
+        if now is None:
+            mend = "The optimiser keeps no such value: make it with optax.inject_hyperparams."
+            fail("hyperparams", repr(name), mend)
+        values[name] = jnp.asarray(value, jnp.result_type(now))
+    return optax.tree.set(opt_state, **values)
 
 
 def _samples(x_name: str, y_name: str, X: Any, y: Any) -> tuple[Array, Array]:

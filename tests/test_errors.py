@@ -276,6 +276,18 @@ TABLE = [
     case(nl.ConstrainedTrainer(optax.sgd(0.1), batch_size=4).fit, NET, X, Y, epochs=1,
          says=("key", "None", "pass a JAX random key")),
     case(nl.sweep, len, seeds=[], says=("seeds", "no values", "at least one")),
+    case(nl.race, len, {}, tuning=[0], reporting=[1], says=("entries", "nothing", "at least one")),
+    case(nl.race, len, {"A": {"x": []}}, tuning=[0], reporting=[1],
+         says=("entries['A']['x']", "nothing", "at least one")),
+    case(nl.race, len, {"A": {"x": [1]}}, tuning=[0, 1], reporting=[1, 2],
+         says=("reporting", "[1]", "have not chosen")),
+    case(nl.race, len, {"A": {"x": [1]}}, tuning=[0], reporting=[1], static={"x": [2]},
+         says=("entries['A']", "['x']", "one place")),
+    case(nl.race, lambda key, entry: {"loss": 1.0}, {"A": {}}, tuning=[0], reporting=[1],
+         goal="error", vectorize=False, says=("goal", "'error'", "loss")),
+    case(nl.compare_runs, [1.0], [1.0, 2.0], says=("b", "2 losses", "There are 1")),
+    case(nl.compare_runs, [1.0], [2.0], 0.5, says=("factor", "0.5", "at least 1")),
+    case(nl.experiment, "rave", says=("name", "'rave'", "kkt_points")),
 ]  # fmt: skip
 
 
@@ -301,7 +313,7 @@ def test_the_table_covers_every_public_function():
     # no argument to get wrong, records without checks, and what has tests of its own
     elsewhere = {
         "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate",
-        "ExistenceProof", "Extremes", "Fixed",
+        "ExistenceProof", "Experiment", "Extremes", "Fixed",
         "Free", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
         "Trajectory", "GaussNewtonState", "NearestSingular", "ProjectedGradientState",
         "SavedResults",

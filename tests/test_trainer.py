@@ -10,6 +10,7 @@ from modules import ConvNet, Net, Sum, mean_output, mean_square
 
 import narrowlib as nl
 from narrowlib.paths import parameters_by_path
+from narrowlib.training import run_epochs
 
 KEY = jax.random.key(3)
 
@@ -155,11 +156,26 @@ def test_the_given_module_is_left_alone_and_compiled_once():
     trainer = nl.ConstrainedTrainer(optax.sgd(0.1))
     trainer.fit(module, X, y, epochs=5, report_every=5)
     np.testing.assert_array_equal(module.params.W, start.W)
-    from narrowlib.training import run_epochs
-
     before = run_epochs._cache_size()
     trainer.fit(nl.OneHiddenLayer(nl.lecun(KEY, d=10, m=16)), X, y, epochs=5, report_every=5)
     assert run_epochs._cache_size() == before
+
+
+def test_a_step_size_in_the_optimisers_state_is_not_compiled_in():
+    start, X, y = data()
+    inside = nl.ConstrainedTrainer(optax.inject_hyperparams(optax.sgd)(learning_rate=9.0))
+    start = nl.OneHiddenLayer(start)
+    keep = {"epochs": 20, "report_every": 20}
+    inside.fit(start, X, y, **keep, hyperparams={"learning_rate": 0.01})
+    before = run_epochs._cache_size()
+    runs = {s: inside.fit(start, X, y, **keep, hyperparams={"learning_rate": s}) for s in (0.1, 1)}
+    assert run_epochs._cache_size() == before
+    for size, run in runs.items():
+        alone = nl.ConstrainedTrainer(optax.sgd(size)).fit(start, X, y, **keep)
+        np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=1e-12)
+    assert run_epochs._cache_size() == before + 2  # the control
+    with pytest.raises(ValueError, match=r"hyperparams: got 'rate'.*inject_hyperparams"):
+        inside.fit(start, X, y, epochs=1, hyperparams={"rate": 0.1})
 
 
 def test_the_progress_bar_is_for_terminals(capfd, monkeypatch):
