@@ -213,7 +213,7 @@ class ConstrainedTrainer:
 
         Raises:
             ValueError: if the arguments do not fit together, an entry of X or y is not finite,
-                or the folder holds another run.
+                or the folder holds another run or a longer one.
             SolverError: with `throw`, if the loss or a parameter became NaN or infinite; its
                 `solution` is the `TrainingRun`.
         """
@@ -246,6 +246,9 @@ class ConstrainedTrainer:
                 if (found := saved.latest(state)) is not None:
                     state, before, records = found
                     losses.append(before)
+                    if (done := int(state.num_epochs)) > epochs:
+                        mend = f"The folder holds {done} epochs: pass at least that, or another."
+                        fail("epochs", epochs, mend)
             bar = stack.enter_context(progress_bar(epochs, shown=progress))
             while (done := int(state.num_epochs)) < epochs and _goes_on(state):
                 now = min(report_every - done % report_every, epochs - done)

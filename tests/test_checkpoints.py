@@ -90,6 +90,8 @@ def test_another_run_in_the_same_folder_is_refused_and_a_longer_one_goes_on(tmp_
     np.testing.assert_array_equal(on.history["loss"][:10], first.history["loss"])
     done = trainer.fit(module, data.X, data.y, epochs=30, checkpoints=tmp_path)
     np.testing.assert_array_equal(done.module.params.W, on.module.params.W)
+    with pytest.raises(ValueError, match=r"epochs: got 20\. The folder holds 30 epochs"):
+        trainer.fit(module, data.X, data.y, epochs=20, checkpoints=tmp_path)
     other_loss = nl.ConstrainedTrainer(optax.sgd(0.1), loss=mean_square)
     another = [(trainer, 2 * data.y), (nl.ConstrainedTrainer(optax.sgd(0.2)), data.y),
                (other_loss, data.y)]  # fmt: skip
