@@ -164,13 +164,18 @@ def runner(record, asked):
         there = 1.0 if end.result == nl.RESULTS.completed else np.nan
         errors = [there * error(out, y) for out, (_, y) in zip(outputs, parts, strict=True)]
         move = end.module.hidden.kernel[...] - net.hidden.kernel[...]
+        V0, V = (np.asarray(a.output.kernel[...], float) for a in (net, end.module))
+        cosine = (V0 * V).sum() / np.linalg.norm(V0) / np.linalg.norm(V)
         return {
             "validation_error": errors[1],
             "test_error": errors[2],
             "train_error": errors[0],
             "train_loss": there * float(measure(outputs[0], parts[0][1])),
             "moved": float(jnp.linalg.norm(move)),
-            "size": float(jnp.linalg.norm(end.module.output.kernel[...])),
+            "size": np.linalg.norm(V),
+            "angle": np.arccos(np.clip(cosine, -1, 1)),  # of V with its start, in radians
+            "flipped": (V0 * V < 0).mean(),  # share of the entries with a new sign
+            "counts": np.bincount(np.asarray(parts[0][1]), minlength=10),  # training images
         }
 
     return run
