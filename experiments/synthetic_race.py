@@ -23,7 +23,7 @@ MOMENTUM = {"step_size": [0.06, 0.25, 1.0], "knob": [0.9, 0.97]}  # β
 ADAM = {"step_size": [0.002, 0.005, 0.01, 0.03, 0.06, 0.15], "knob": [0.999]}  # β₂
 BOTH = {"step_size": [0.5, 1.0, 2.0], "knob": [0.0, 1.0]}  # W's size at the start; mirrored?
 RECORD = {
-    "problems": [[200, 4, 1000], [200, 20, 2000], [1000, 100, 500]],  # n, d, steps
+    "problems": [[200, 4, 1000], [200, 20, 1000], [1000, 100, 300]],  # n, d, steps
     "widths": [1, 2, 4],  # in units of n/d
     "labels": ["random", "teacher"],
     "teacher": 4,  # its neurons
@@ -46,8 +46,8 @@ RECORD = {
     "batches": 4,  # of an epoch of SGD, which counts as a step
     "zeta": 0.1,  # over √m
     "kappa": 10.0,
-    "evaluations": 250,  # of L-BFGS
-    "newton_steps": 20,
+    "evaluations": 150,  # of L-BFGS
+    "newton_steps": 15,
     "zero": 1e-10,  # losses below count as this: single precision sees no further
     "tuning": [0, 1, 2],
     "reporting": [3, 4, 5, 6, 7, 8],
@@ -178,7 +178,8 @@ def newton(name, eta, knob, start, X, y, record):
     else:
         solver = nl.ProjectedGaussNewton(feasible(start, knob, record), damping=eta)
         sol = solver.run(start, X, y, tol=1e-9, **keep)
-    return sol.params, sol.stats["history"]["loss"][1 :: record["newton_steps"] // POINTS]
+    at = np.arange(1, POINTS + 1) * record["newton_steps"] // POINTS - 1
+    return sol.params, sol.stats["history"]["loss"][at]
 
 
 def look(params, start):
