@@ -4,7 +4,7 @@ Gaussian samples; labels are random signs, or the outputs of a tanh network with
 that an exact fit exists. Widths are multiples of n/d. Every entrant has six tries. First-order
 methods run in single precision and take the same number of products with X; minibatch SGD splits
 each step in four. L-BFGS, Levenberg-Marquardt (LM) and projected Gauss-Newton run in double
-precision, for fewer operations than the others. The grids were placed by a pilot on other seeds.
+precision, for other numbers of operations. The grids were placed by a pilot on other seeds.
 """
 
 import itertools
