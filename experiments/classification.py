@@ -26,10 +26,10 @@ INSIDE = {"step_size": [0.1, 0.5, 2.0], "radius": [2.0, 8.0]}
 RECORD = {
     "problems": [
         {"data": "digits", "epochs": 40, "loss": "cross-entropy", "widths": [4, 16, 64, 128]},
-        {"data": "digits", "epochs": 40, "loss": "squared", "widths": [4, 16, 64]},
+        {"data": "digits", "epochs": 40, "loss": "squared", "widths": [4, 16]},
         {"data": "mnist", "epochs": 2, "loss": "cross-entropy", "widths": [4, 16, 64]},
-        {"data": "mnist", "epochs": 2, "loss": "squared", "widths": [4, 16]},
-        {"data": "cifar10", "epochs": 4, "loss": "cross-entropy", "widths": [4, 16]},
+        {"data": "mnist", "epochs": 2, "loss": "squared", "widths": [4]},
+        {"data": "cifar10", "epochs": 3, "loss": "cross-entropy", "widths": [4, 16]},
     ],
     "entries": {
         "free, LeCun": FREE,
