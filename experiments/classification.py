@@ -50,8 +50,7 @@ SMALLER = {
         "problems": [{"data": "digits", "epochs": 20, "loss": "squared", "widths": [4]}],
         "entries": {
             "free, mirrored": {"step_size": [0.1, 0.2, 0.5, 1.0]},
-            "signs": {"step_size": [0.1, 0.5], "radius": [2.0, 8.0]},
-            "cone": {"step_size": [0.1, 0.5], "radius": [2.0, 8.0]},
+            "pairs": {"step_size": [0.1, 0.5], "radius": [2.0, 8.0]},
         },
     },
     "minute": {
