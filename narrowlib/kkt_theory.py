@@ -57,7 +57,8 @@ def kkt_hypotheses(
     if isinstance(cone, CircularCone):
         hypotheses["full rank in the whole cone"] = over.least > 0
     scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
-    guaranteed = max(over.least, 0.0) / (scale * over.rate)
+    # samples that are all zero have neither rank nor a rate
+    guaranteed = over.least / (scale * over.rate) if over.least > 0 else 0.0
     hypotheses["ε under the guaranteed radius"] = float(ball.radius) < guaranteed
     return hypotheses, guaranteed
 

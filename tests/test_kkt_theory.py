@@ -103,6 +103,12 @@ def test_the_radius_is_compared_strictly(share, holds):
     assert facts(guaranteed)[0]["ε under the guaranteed radius"] is False
 
 
+def test_samples_that_are_all_zero_have_no_radius():
+    sets = nl.Product(W=nl.Ball(START.W, 0.1), v=nl.PairedCone(0.1, 2.0))
+    hypotheses, radius = kkt_hypotheses(START, 0 * X, sets, nl.get_activation("tanh"))
+    assert radius == 0 and not hypotheses["ε under the guaranteed radius"]
+
+
 def test_no_radius_where_the_theorem_does_not_speak():
     for sets in (
         nl.Product(W=nl.Free(), v=nl.PairedCone(0.1, 2.0)),
