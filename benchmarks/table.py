@@ -14,6 +14,7 @@ ORDER = (
     "interpolate",
     "memorize",
     "gauss_newton",
+    "trainer",
     "import_time",
 )
 HEAD = """# Results

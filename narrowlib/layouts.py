@@ -123,8 +123,10 @@ class BallAroundStart:
 
     def __call__(self, start: Shaped[ArrayLike, "..."]) -> OfNeurons:
         """The set for a kernel that starts here."""
-        center = neuron_rows(jnp.asarray(start), self.axis, 1)
-        return OfNeurons(Ball(center, self.radius, per_neuron=self.per_neuron), self.axis)
+        # one ball for the whole kernel does not ask where the neurons are: no transpose a step
+        axis = self.axis if self.per_neuron else 0
+        center = neuron_rows(jnp.asarray(start), axis, 1)
+        return OfNeurons(Ball(center, self.radius, per_neuron=self.per_neuron), axis)
 
 
 @dataclasses.dataclass(frozen=True)

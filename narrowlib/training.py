@@ -109,12 +109,10 @@ def run_epochs(
         return _step(program, constraints, state, *batch)
 
     def guarded(state: TrainingState, rows: Array | None) -> tuple[TrainingState, Array]:
-        return jax.lax.cond(
-            state.code == RESULTS.max_steps.code,
-            lambda s: step(s, rows),
-            lambda s: (s, jnp.full((), jnp.nan, jnp.result_type(float))),
-            state,
-        )
+        going = state.code == RESULTS.max_steps.code
+        after, loss = step(state, rows)
+        held = jax.tree.map(lambda new, old: jnp.where(going, new, old), after, state)
+        return held, jnp.where(going, loss, jnp.nan)
 
     def epoch(state: TrainingState, _: None) -> tuple[TrainingState, Array]:
         if program.batch_size is None:
