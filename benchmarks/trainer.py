@@ -23,7 +23,7 @@ NOTE = """What limits it. A step is two products of a batch, 128 × 784, with a 
 six million multiplications, which the scan and PyTorch both leave to a matrix library: the scan by
 hand itself is less than twice as fast as PyTorch's loop. Of what the trainer takes beyond the scan
 about a third is one pass over X, 188 MB, that looks for NaN at each call of `fit`; with more epochs
-its share falls. A sweep's runs side by side have as many tanh to compute as one after the other, and
+its share falls. The runs of a sweep have as many tanh to compute side by side as one by one, and
 two cores run the small products of one run nearly as well as those of 32."""
 
 
