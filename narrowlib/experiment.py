@@ -101,12 +101,18 @@ def experiment(name: str) -> Experiment:
     fail("name", repr(name), f"There are {', '.join(there) or 'none'}.")
 
 
-def load_experiment(file: Path) -> Experiment:
-    """The experiment that a file declares by `RECORD`, `SMALLER` and `run`."""
+def module_of(file: Path) -> Any:
+    """The file as a module of its own."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None  # true of every .py file
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def load_experiment(file: Path) -> Experiment:
+    """The experiment that a file declares by `RECORD`, `SMALLER` and `run`."""
+    module = module_of(file)
     smaller = {scale: module.SMALLER[scale] for scale in SCALES[:-1]}
     if unknown := {k for part in smaller.values() for k in part} - set(module.RECORD):
         fail(f"SMALLER of {file.name}", sorted(unknown), "Only what RECORD has can be smaller.")

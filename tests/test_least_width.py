@@ -4,12 +4,12 @@ import ast
 import json
 from pathlib import Path
 
-import experiment
 import jax
 import numpy as np
 import pytest
 
 import narrowlib as nl
+from narrowlib.experiment import module_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = ROOT / "book" / "1_expressivity" / "06_how_narrow.ipynb"
@@ -18,7 +18,7 @@ CHAPTER = ROOT / "book" / "1_expressivity" / "06_how_narrow.ipynb"
 @pytest.fixture(scope="module")
 def module():
     before = jax.config.jax_enable_x64
-    yield experiment.load(ROOT / "experiments" / "least_width.py")
+    yield module_of(ROOT / "experiments" / "least_width.py")
     jax.config.update("jax_enable_x64", before)
 
 
