@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,16 @@ def open_archive(name: str, path: str | os.PathLike[str]) -> Iterator[np.lib.npy
             fail(name, repr(str(path)), "That file is no NumPy archive (.npz), or a damaged one.")
         with archive:
             yield archive
+
+
+def find_named(name: str, folders: Sequence[Path], suffix: str, what: str) -> Path:
+    """The file of this name in the first folder that has one; the error says which there are."""
+    for folder in folders:
+        file = folder / f"{name}{suffix}"
+        if file.is_file():
+            return file
+    there = sorted({file.stem for folder in folders for file in folder.glob(f"*{suffix}")})
+    fail("name", repr(name), f"There are {what} {', '.join(there) or 'nothing'}.")
 
 
 @contextlib.contextmanager

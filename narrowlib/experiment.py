@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import datetime
 import importlib.util
 import json
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from narrowlib._checks import fail
-from narrowlib.saved import SavedResults
+from narrowlib._files import find_named
+from narrowlib.saved import SavedResults, origin
 
 HERE = Path(__file__).resolve().parent
 # inside an installed package, and in a checkout
 FOLDERS = (HERE / "experiments", HERE.parent / "experiments")
 SCALES = ("seconds", "minute", "paper")
-PACKAGES = ("narrowlib", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +60,8 @@ class Experiment:
         record = copy.deepcopy(self.records[scale])
         began = time.perf_counter()
         rows = json.loads(json.dumps(self.rows(record), allow_nan=False))
-        provenance = {
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "versions": {name: metadata.version(name) for name in PACKAGES},
-            "machine": f"one {jax.devices()[0].device_kind} device",
-            "seconds": round(time.perf_counter() - began, 1),
-            "scale": scale,
-        }
+        machine = f"one {jax.devices()[0].device_kind} device"
+        provenance = origin(began) | {"machine": machine, "scale": scale}
         return SavedResults(self.name, self.records[scale], rows, provenance)
 
 
@@ -93,12 +86,7 @@ def experiment(name: str) -> Experiment:
     References:
         Chapters "Synthetic data", "Ablations", "Real data", "Deeper narrow nets".
     """
-    for folder in FOLDERS:
-        file = folder / f"{name}.py"
-        if file.is_file():
-            return load_experiment(file)
-    there = sorted({file.stem for folder in FOLDERS for file in folder.glob("*.py")})
-    fail("name", repr(name), f"There are {', '.join(there) or 'none'}.")
+    return load_experiment(find_named(name, FOLDERS, ".py", "the experiments"))
 
 
 def module_of(file: Path) -> Any:

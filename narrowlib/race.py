@@ -89,7 +89,7 @@ def race(
             if goal not in tried:
                 fail("goal", repr(goal), f"The runs return {', '.join(tried)}.")
             goals = tried[goal].reshape(len(points), len(tuning))
-            best = int(np.median(np.nan_to_num(goals, nan=np.inf, posinf=np.inf), 1).argmin())
+            best = int(np.median(_failed_last(goals), 1).argmin())
             began = time.perf_counter()
             found = go([(points[best], int(seed)) for seed in reporting])
             seconds = (time.perf_counter() - began) / len(reporting)
@@ -132,13 +132,17 @@ def compare_runs(a: Sequence[float | None], b: Sequence[float | None], factor: f
     check_number("factor", factor, minimum=1)
     if len(a) == 0 or len(a) != len(b):
         fail("b", f"{len(b)} losses", f"There are {len(a)} of a: pass both on the same seeds.")
-    first, second = (
-        np.nan_to_num(np.array(x, float), nan=np.inf, posinf=np.inf, neginf=np.inf) for x in (a, b)
-    )
+    first, second = map(_failed_last, (a, b))
     for name, low, high in (("ahead", first, second), ("behind", second, first)):
         if np.median(high) > factor * np.median(low) and (low < high).all():
             return name
     return "undecided"
+
+
+def _failed_last(losses: Any) -> np.ndarray:
+    """The losses, with infinity for what is None, NaN or infinite of either sign."""
+    values = np.array(losses, float)
+    return np.where(np.isfinite(values), values, np.inf)
 
 
 def _check_plan(

@@ -7,16 +7,33 @@ versions, on what machine, how long it took, and the command that runs it again.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import textwrap
+import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from narrowlib._checks import fail
+from narrowlib._files import find_named
 
+PACKAGES = ("narrowlib", "jax", "jaxlib", "flax", "optax", "numpy")
 HERE = Path(__file__).resolve().parent
 # inside an installed package, and in a checkout
 FOLDERS = (HERE / "results", HERE.parent / "benchmarks" / "results" / "experiments")
+
+
+def origin(began: float) -> dict[str, Any]:
+    """What provenance has in common: today, the versions, the seconds since `began`.
+
+    Args:
+        began: `time.perf_counter()` at the start.
+    """
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "seconds": round(time.perf_counter() - began, 1),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +45,7 @@ class SavedResults:
         record: what was asked: every setting of the run.
         rows: one dictionary for each measurement.
         provenance: `date`, `versions`, `machine` and `seconds` of the run; `commit` where it was
-            saved, `scale` where it is not the paper's.
+            saved, `scale` where the experiment had several.
     """
 
     name: str
@@ -72,9 +89,5 @@ def saved_results(name: str) -> SavedResults:
         >>> all(row["loss"] < 1e-18 for row in photos.where(data="cifar10", n=1000))
         True
     """
-    for folder in FOLDERS:
-        file = folder / f"{name}.json"
-        if file.is_file():
-            return SavedResults(**json.loads(file.read_text(encoding="utf-8")))
-    there = sorted({file.stem for folder in FOLDERS for file in folder.glob("*.json")})
-    fail("name", repr(name), f"There are saved results of {', '.join(there) or 'nothing'}.")
+    file = find_named(name, FOLDERS, ".json", "saved results of")
+    return SavedResults(**json.loads(file.read_text(encoding="utf-8")))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import itertools
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,7 @@ from jaxtyping import Array
 
 from narrowlib._checks import check_int, fail
 from narrowlib._files import write_whole
-
-PACKAGES = ("narrowlib", "jax", "jaxlib", "flax", "optax", "numpy")
+from narrowlib.saved import origin
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,7 +147,8 @@ def sweep(
         inputs = dict(zip((*over, "seed"), numbers, strict=True))
         parts.append({**repeated, **inputs, **found})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Sweep(columns, _provenance(time.perf_counter() - began, dict(about or {})))
+    here = {"device": jax.devices()[0].device_kind, "precision": str(jnp.zeros(()).dtype)}
+    return Sweep(columns, origin(began) | here | dict(about or {}))
 
 
 def sweep_program(run: Callable[..., Mapping[str, Any]], *, chunk: int) -> Callable[..., Any]:
@@ -161,14 +159,3 @@ def sweep_program(run: Callable[..., Mapping[str, Any]], *, chunk: int) -> Calla
         return dict(run(key, **settings))
 
     return jax.jit(lambda cells: jax.lax.map(one, cells, batch_size=chunk))
-
-
-def _provenance(seconds: float, about: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
-        "device": jax.devices()[0].device_kind,
-        "precision": str(jnp.zeros(()).dtype),
-        "seconds": round(seconds, 1),
-        **about,
-    }

@@ -15,6 +15,7 @@ from pathlib import Path
 import book_status
 from book_status import ROOT
 
+from narrowlib._files import write_whole
 from narrowlib.experiment import SCALES, load_experiment
 
 EXPERIMENTS = ROOT / "experiments"
@@ -46,9 +47,8 @@ def save(path: Path, results: Path, scale: str = "paper") -> Path:
     text = json.dumps(saved, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     results.mkdir(parents=True, exist_ok=True)
     file = results / f"{path.stem}.json"
-    part = file.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
+    with write_whole(file) as stream:
+        stream.write(text.encode())
     return file
 
 

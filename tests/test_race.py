@@ -55,7 +55,7 @@ def test_settings_are_chosen_on_tuning_seeds_and_reported_on_others(rows):
 
 def test_the_median_decides_and_failures_are_infinite():
     table = {0.0: [0.0, 0.0, np.nan], 1.0: [0.5, 9.0, 0.5], 2.0: [0.6, 0.6, 0.6],
-             3.0: [-np.inf, np.nan, np.nan]}  # fmt: skip
+             3.0: [-np.inf, np.nan, np.nan], 4.0: 3 * [-np.inf]}  # fmt: skip
 
     def lookup(key, *, entry, x):
         seed = int(jax.random.key_data(key)[-1])
@@ -71,6 +71,7 @@ def test_the_median_decides_and_failures_are_infinite():
     assert chosen([2.0, 1.0]) == 1.0  # median 0.5, though one run is bad
     assert chosen([3.0, 2.0]) == 2.0  # two of three failed
     assert chosen([2.0, 2.0, 1.0]) == 1.0
+    assert chosen([4.0, 2.0]) == 2.0  # minus infinity is no low loss
 
 
 LOSSES = st.lists(st.one_of(st.none(), st.floats(1e-9, 1e9)), min_size=1, max_size=6)

@@ -7,11 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, as_number, exercise, numeric_exercise
-
-
-def _near(value: float, other: float, rel: float = 1e-3) -> bool:
-    return math.isclose(value, other, rel_tol=rel)
+from narrowlib.exercises.verdict import Verdict, as_number, exercise, near, numeric_exercise
 
 
 @numeric_exercise("3.6.1")
@@ -21,13 +17,13 @@ def _crawl(value: float) -> Verdict:
     bound = n / (G * rho) * ((1 - theta) * target / G - first)
     if bound - 1 <= value <= math.ceil(bound) + 1e-9:
         return Verdict(True, "With a tenth of the radius it would be about 100 times as many.")
-    if _near(value, n / (G * rho) * (1 - theta) * target / G):
+    if near(value, n / (G * rho) * (1 - theta) * target / G):
         return Verdict(False, "v does not start from zero: its first length is part of the way.")
-    if _near(value, n / (G * rho) * (target / G - first)):
+    if near(value, n / (G * rho) * (target / G - first)):
         return Verdict(False, "The residual has to be halved only, not removed.")
-    if _near(value, bound / n):
+    if near(value, bound / n):
         return Verdict(False, "The loss is a mean: where is n?")
-    if _near(value, n / rho * ((1 - theta) * target / G - first)):
+    if near(value, n / rho * ((1 - theta) * target / G - first)):
         return Verdict(False, "The step of v is short too: G occurs twice.")
     return Verdict(False, "Find G first, then how long v must be, then how long a step can be.")
 
@@ -37,13 +33,13 @@ def _ray(value: float) -> Verdict:
     """max(⟨F, y⟩/⟨F, F⟩, ζ/min u)."""
     F, y, least, zeta = np.array([1.0, 2.0, 2.0]), np.array([-3.0, 3.0, 0.0]), 0.2, 0.1
     free, floor = float(F @ y / (F @ F)), zeta / least
-    if _near(value, max(free, floor)):
+    if near(value, max(free, floor)):
         return Verdict(True, "The floor of the cone is met before the best size.")
-    if _near(value, free):
+    if near(value, free):
         return Verdict(False, "That is the minimum of the parabola. Is this v feasible?")
-    if _near(value, 1 / free) or _near(value, 1 / floor):
+    if near(value, 1 / free) or near(value, 1 / floor):
         return Verdict(False, "Upside down.")
-    if _near(value, float(F @ y / (y @ y))):
+    if near(value, float(F @ y / (y @ y))):
         return Verdict(False, "Divide by ⟨F, F⟩: it is F that α multiplies.")
     return Verdict(False, "Minimise ‖αF − y‖² over the α that keep αu at or above ζ.")
 
@@ -54,13 +50,13 @@ def _adam(value: float) -> Verdict:
     slope, radius = np.array([5.0, 12.0]), 13 * math.sqrt(2)
     lowest = -radius * float(np.linalg.norm(slope))
     stop = -radius / math.sqrt(2) * float(slope.sum())
-    if _near(value, stop - lowest):
+    if near(value, stop - lowest):
         return Verdict(True, "Its gradient is not small there, and f has stopped falling.")
-    if _near(value, lowest - stop):
+    if near(value, lowest - stop):
         return Verdict(False, "Above, not below: mind the sign.")
-    if _near(value, stop) or _near(value, lowest):
+    if near(value, stop) or near(value, lowest):
         return Verdict(False, "That is one of the two values. Pass their difference.")
-    if _near(value, 0.0) or abs(value) < 1e-9:
+    if near(value, 0.0) or abs(value) < 1e-9:
         return Verdict(False, "Adam's step has the signs of the gradient, not its direction.")
     return Verdict(False, "Where is −sign(g) a multiple of x, on the circle?")
 
@@ -87,12 +83,12 @@ def _least_factor(answer: Any) -> Verdict:
             return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
         if value is None:
             return Verdict(False, "Your function has to return one finite number.")
-        if _near(value, right, 1e-6):
+        if near(value, right, 1e-6):
             continue
         where = f"‖b‖ = {size}, ‖k‖ = {pull}, c = 1: "
         if size <= 1:
             return Verdict(False, where + "b fits already, so no factor above 1 is needed.")
-        if _near(value, right - 1, 1e-6):
+        if near(value, right - 1, 1e-6):
             return Verdict(False, where + "that is a. Pass α = 1 + a.")
         if value < 1:
             return Verdict(False, where + "your α is below 1: the other root.")
@@ -105,12 +101,12 @@ def _least_factor(answer: Any) -> Verdict:
 def _price(value: float) -> Verdict:
     """(n³/3)/(4 n · 2 n) = n/24."""
     right = 6000 / 24
-    if _near(value, right):
+    if near(value, right):
         return Verdict(True, "Gauss–Newton's few steps must save that many gradients each.")
-    if _near(value, 2 * right):
+    if near(value, 2 * right):
         return Verdict(False, "m d is 2 n, for the twins count once.")
-    if _near(value, 3 * right):
+    if near(value, 3 * right):
         return Verdict(False, "A Cholesky factorisation takes a third of n³.")
-    if _near(value, 1 / right):
+    if near(value, 1 / right):
         return Verdict(False, "Upside down.")
     return Verdict(False, "Divide n³/3 by 4 n m d, with m d = 2 n.")

@@ -7,26 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, exercise, numeric_exercise
-
-
-def _near(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=1e-3)
+from narrowlib.exercises.verdict import Verdict, exercise, near, numeric_exercise
 
 
 @numeric_exercise("4.1.1")
 def _who_looks_better(value: float) -> Verdict:
     """b/(a + b) for a = 4 and b = 12 tries of the same method."""
     a, b = 4, 12
-    if _near(value, b / (a + b)):
+    if near(value, b / (a + b)):
         return Verdict(True, "Every one of the 16 tries is the best with the same chance.")
-    if _near(value, a / (a + b)):
+    if near(value, a / (a + b)):
         return Verdict(False, "That is the chance of the other one.")
-    if _near(value, b / a):
+    if near(value, b / a):
         return Verdict(False, "That is a ratio of numbers of tries. A chance is at most 1.")
-    if _near(value, 0.5):
+    if near(value, 0.5):
         return Verdict(False, "The laws are the same, the numbers of tries are not.")
-    if _near(value, 1 / (b + 1)) or _near(value, b / (b + 1)):
+    if near(value, 1 / (b + 1)) or near(value, b / (b + 1)):
         return Verdict(False, "The other team has 4 tries, not one.")
     return Verdict(False, "Which of all the tries is the best, and whose is it?")
 
@@ -35,13 +31,13 @@ def _who_looks_better(value: float) -> Verdict:
 def _best_of_k(value: float) -> Verdict:
     """1/(4 + 1) over 1/(24 + 1), for draws that are uniform on [0, 1]."""
     few, many = 4, 24
-    if _near(value, (many + 1) / (few + 1)):
+    if near(value, (many + 1) / (few + 1)):
         return Verdict(True, "A factor from nothing but trying more often.")
-    if _near(value, (few + 1) / (many + 1)):
+    if near(value, (few + 1) / (many + 1)):
         return Verdict(False, "Upside down: by what factor does it fall?")
-    if _near(value, many / few):
+    if near(value, many / few):
         return Verdict(False, "Close. Compute the expected best of k draws exactly.")
-    if _near(value, 1 / (few + 1) - 1 / (many + 1)):
+    if near(value, 1 / (few + 1) - 1 / (many + 1)):
         return Verdict(False, "That is the difference; the factor is asked for.")
     return Verdict(False, "The level of the best of k draws has expectation 1/(k + 1).")
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, exercise, numeric_exercise
-
-
-def _near(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=1e-3)
-
+from narrowlib.exercises.verdict import Verdict, exercise, near, numeric_exercise
 
 COUNTS = (400, 300, 200, 60, 40)
 
@@ -24,17 +18,17 @@ def _floor(rank: int) -> float:
 @numeric_exercise("4.4.1")
 def _floor_of_three_pairs(value: float) -> Verdict:
     """The classes beyond the h = 3 largest, over 2n."""
-    if _near(value, _floor(3)):
+    if near(value, _floor(3)):
         return Verdict(True, "No optimiser and no ball changes that.")
     if abs(value) < 1e-12:
         return Verdict(False, "Without pairing six neurons would do. How many features has a pair?")
-    if _near(value, 2 * _floor(3)):
+    if near(value, 2 * _floor(3)):
         return Verdict(False, "The loss has a half in front.")
-    if _near(value, sum(COUNTS[:2]) / 2000) or _near(value, sum(COUNTS[:3]) / 2000):
+    if near(value, sum(COUNTS[:2]) / 2000) or near(value, sum(COUNTS[:3]) / 2000):
         return Verdict(False, "The small classes are the ones to give up.")
-    if _near(value, _floor(2)) or _near(value, _floor(4)):
+    if near(value, _floor(2)) or near(value, _floor(4)):
         return Verdict(False, "Count the pairs again.")
-    if _near(value, 1000 * _floor(3)):
+    if near(value, 1000 * _floor(3)):
         return Verdict(False, "The loss is a mean over the samples.")
     return Verdict(False, "What is left of the targets beyond rank three?")
 
@@ -62,15 +56,15 @@ def _neurons_for_a_hundred_classes(value: float) -> Verdict:
 def _two_eigenvalues(value: float) -> Verdict:
     """(1/2n) · (n/2) · 0.99^100: the large eigenvalues are done after one step."""
     steps, slow = 50, 0.99
-    if _near(value, slow ** (2 * steps) / 4):
+    if near(value, slow ** (2 * steps) / 4):
         return Verdict(True, "Half of the labels is learnt in one step, the rest hardly at all.")
-    if _near(value, slow**steps / 4):
+    if near(value, slow**steps / 4):
         return Verdict(False, "The loss is the square of the residual.")
-    if _near(value, slow ** (2 * steps) / 2):
+    if near(value, slow ** (2 * steps) / 2):
         return Verdict(False, "Only half of the eigenvalues are small.")
-    if _near(value, (slow ** (2 * steps) + 1) / 4):
+    if near(value, (slow ** (2 * steps) + 1) / 4):
         return Verdict(False, "With this step size the large eigenvalues are done in one step.")
-    if _near(value, 0.98 ** (2 * steps) / 4):
+    if near(value, 0.98 ** (2 * steps) / 4):
         return Verdict(False, "That is twice the step size asked for.")
     return Verdict(False, "Put the two eigenvalues into the formula, each n/2 times.")
 

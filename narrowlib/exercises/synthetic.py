@@ -7,11 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises.verdict import Verdict, exercise, numeric_exercise
-
-
-def _near(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=1e-3)
+from narrowlib.exercises.verdict import Verdict, exercise, near, numeric_exercise
 
 
 @numeric_exercise("4.2.1")
@@ -20,19 +16,19 @@ def _one_pair_by_hand(value: float) -> Verdict:
     phi, size = 0.6, 0.5
     slope = 1 - phi**2
     hidden, outer = 2 * (slope * size) ** 2, 2 * phi**2
-    if _near(value, (hidden + outer) / hidden):
+    if near(value, (hidden + outer) / hidden):
         return Verdict(True, "Most of the curvature is in v, and the pairing takes it away.")
-    if _near(value, hidden / (hidden + outer)):
+    if near(value, hidden / (hidden + outer)):
         return Verdict(False, "Upside down: pairing makes the limit larger.")
-    if _near(value, outer / hidden):
+    if near(value, outer / hidden):
         return Verdict(False, "Without pairing both weights move: K is a sum of two terms.")
-    if _near(value, 2 / hidden) or _near(value, 2 / (hidden + outer)):
+    if near(value, 2 / hidden) or near(value, 2 / (hidden + outer)):
         return Verdict(False, "That is one of the two limits. Divide one by the other.")
-    if _near(value, (hidden + outer / 2) / (hidden / 2)) or _near(
+    if near(value, (hidden + outer / 2) / (hidden / 2)) or near(
         value, (hidden + outer / 2) / hidden
     ):
         return Verdict(False, "Both neurons of the pair count in Φ Φᵀ and in J Jᵀ.")
-    if _near(value, 1 + outer / (2 * slope * size**2)):
+    if near(value, 1 + outer / (2 * slope * size**2)):
         return Verdict(False, "J has the slope σ′ in it, and J Jᵀ its square.")
     return Verdict(False, "J Jᵀ and Φ Φᵀ are numbers here. The slope of tanh is 1 − tanh².")
 

@@ -66,6 +66,11 @@ def as_number(answer: Any) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def near(value: float, other: float, rel: float = 1e-3) -> bool:
+    """Equal up to a relative difference."""
+    return math.isclose(value, other, rel_tol=rel)
+
+
 def as_weights(answer: Any, whose: str) -> tuple[np.ndarray, np.ndarray] | Verdict:
     """W and v of an answer that has to be `Params`, as float arrays, or the verdict why not.
 
