@@ -162,7 +162,7 @@ def prepare_sweep(implementation: str, problem: dict[str, int]) -> Callable:
     import jax
     import jax.numpy as jnp
 
-    from narrowlib.sweep import sweep_program
+    from narrowlib.study.sweep import sweep_program
 
     seeds, step_sizes = range(problem["runs"] // 2), (0.1, 0.3)
     run = partial(one_run, problem=problem)

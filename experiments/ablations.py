@@ -16,8 +16,8 @@ import numpy as np
 import optax
 
 import narrowlib as nl
-from narrowlib.constraints import Constraint, frozen_pytree
-from narrowlib.projections import cone_threshold, paired_part
+from narrowlib.constraints.base import Constraint, frozen_pytree
+from narrowlib.constraints.projections import cone_threshold, paired_part
 
 jax.config.update("jax_enable_x64", True)
 

@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from narrowlib._checks import check_int, fail
+from narrowlib._downloads import image_file
 from narrowlib._files import open_archive
-from narrowlib.activations import Activation
-from narrowlib.downloads import image_file
-from narrowlib.initializers import lecun
-from narrowlib.model import Params, forward
+from narrowlib.network.activations import Activation
+from narrowlib.network.model import Params, forward
+from narrowlib.network.starts import lecun
 
 LABELS = ("random", "one_hot", "classes")
 

@@ -12,9 +12,9 @@ from jaxtyping import ArrayLike, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from narrowlib.activations import Activation
-from narrowlib.model import Params, forward
-from narrowlib.rank_sweep import RankSweep
+from narrowlib.landscape.rank_sweep import RankSweep
+from narrowlib.network.activations import Activation
+from narrowlib.network.model import Params, forward
 
 BLUE, VERMILION = "#0072B2", "#D55E00"
 VERDICTS = {"full": BLUE, "undecided": "#E69F00", "deficient": "#E8E8E8"}

@@ -16,7 +16,7 @@ import book_status
 from book_status import ROOT
 
 from narrowlib._files import write_whole
-from narrowlib.experiment import SCALES, load_experiment
+from narrowlib.study.experiment import SCALES, load_experiment
 
 EXPERIMENTS = ROOT / "experiments"
 RESULTS = ROOT / "benchmarks" / "results" / "experiments"

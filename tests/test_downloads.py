@@ -13,8 +13,8 @@ import pooch
 import pytest
 
 import narrowlib as nl
-from narrowlib import downloads
-from narrowlib.downloads import SOURCES, VARIABLE, _convert_cifar10, image_file
+from narrowlib import _downloads as downloads
+from narrowlib._downloads import SOURCES, VARIABLE, _convert_cifar10, image_file
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from strategies import SMOOTH, normal, problem, settings
 
 import narrowlib as nl
-from narrowlib import existence_proof
 from narrowlib import proof_verifier as pv
+from narrowlib.certificates import existence_proof
 
 SCRIPT = Path(pv.__file__)
 RUN = """

@@ -7,8 +7,8 @@ import pytest
 from strategies import SMOOTH, normal, problem
 
 import narrowlib as nl
-from narrowlib.certificates import least_singular_value
-from narrowlib.jacobian import lipschitz_in_W
+from narrowlib.certificates.base import least_singular_value
+from narrowlib.network.linearization import lipschitz_in_W
 
 # The full-rank theorem at m d/2 >= n.
 

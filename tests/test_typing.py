@@ -10,18 +10,18 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
 CHOSEN = (
-    "test_model.py::test_forward_is_a_sum_over_neurons",
-    "test_model.py::test_the_module_is_the_function",
-    "test_initializers.py::test_shapes_types_and_keys",
-    "test_jacobian.py::test_under_jit_and_vmap",
-    "test_projections.py::test_paired_cone_by_hand",
-    "test_rank_sweep.py::test_shapes_broadcast",
-    "test_constraints.py::test_at_the_apex_the_tangent_cone_is_the_cone",
-    "test_kkt_theory.py::test_the_radius_is_compared_strictly",
-    "test_projected_optimizer.py::test_plain_sgd_is_projected_gradient",
-    "test_interpolate.py::test_the_state_is_the_start_and_only_W_moves",
-    "test_existence.py::test_the_verdict_turns_at_a_half",
-    "test_kkt.py::test_not_stationary",
+    "network/test_model.py::test_forward_is_a_sum_over_neurons",
+    "network/test_model.py::test_the_module_is_the_function",
+    "network/test_starts.py::test_shapes_types_and_keys",
+    "network/test_linearization.py::test_under_jit_and_vmap",
+    "constraints/test_projections.py::test_paired_cone_by_hand",
+    "landscape/test_rank_sweep.py::test_shapes_broadcast",
+    "constraints/test_constraints.py::test_at_the_apex_the_tangent_cone_is_the_cone",
+    "certificates/test_kkt_theory.py::test_the_radius_is_compared_strictly",
+    "constraints/test_projected.py::test_plain_sgd_is_projected_gradient",
+    "solvers/test_interpolate.py::test_the_state_is_the_start_and_only_W_moves",
+    "certificates/test_existence.py::test_the_verdict_turns_at_a_half",
+    "certificates/test_kkt.py::test_not_stationary",
 )
 
 

@@ -1,7 +1,7 @@
 """The API page, one library file at a time, under the names that readers type.
 
-`.. library:: model` documents what `narrowlib` exports from `narrowlib/model.py`, as
-`narrowlib.forward` and not `narrowlib.model.forward`; a module that is exported whole
+`.. library:: network.model` documents what `narrowlib` exports from that file, as
+`narrowlib.forward` and not `narrowlib.network.model.forward`; a module that is exported whole
 (`nl.plots`) is documented with its own public names. Signatures show the annotations
 as the source writes them: evaluated, `Float[ArrayLike, "n d"]` fills five lines.
 """

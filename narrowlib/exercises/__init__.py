@@ -11,7 +11,7 @@ import pkgutil
 from typing import Any
 
 from narrowlib._checks import fail
-from narrowlib.exercises.verdict import CHECKERS, Verdict
+from narrowlib.exercises._answers import CHECKERS, Verdict
 
 
 def check(number: str, answer: Any) -> Verdict:

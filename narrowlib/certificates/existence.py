@@ -1,0 +1,143 @@
+"""The existence certificate: a check at one point that proves an exact interpolant close by."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike, Float
+
+from narrowlib.certificates.base import (
+    Certificate,
+    certified_problem,
+    least_singular_value,
+    output_rounding,
+)
+from narrowlib.certificates.existence_proof import ExistenceProof, prove_existence
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import lipschitz_in_W
+from narrowlib.network.model import Params, forward
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class ExistenceCertificate(Certificate):
+    r"""The lemma of the expressivity theorem at a point, with its numbers.
+
+    If $h = L \|r\| / s^2 < \tfrac12$, then hidden weights within `radius` of these, with the same
+    output weights, fit every target **exactly**.
+
+    Args:
+        samples: n.
+        neurons: m.
+        residual: ‖r‖ = ‖F − y‖, with a bound on its rounding error added.
+        sigma_min: s, the least singular value of J, with a bound on its error taken off.
+        lipschitz: L, the Lipschitz constant of J in W.
+        h: L ‖r‖ / s²; the lemma needs less than ½.
+        radius: (s/L)(1 − √(1 − 2h)), at most 2‖r‖/s; infinite where h ≥ ½.
+        verdict: "exists" or "inconclusive".
+    """
+
+    kind: ClassVar[str] = "existence"
+    samples: int
+    neurons: int
+    residual: float
+    sigma_min: float
+    lipschitz: float
+    h: float
+    radius: float
+
+    def explain(self) -> str:
+        """The certificate read aloud: what was checked, and what follows."""
+        lines = [
+            f"{self.neurons} {self.activation} neurons, {self.samples} samples.",
+            f"They miss the targets by ‖r‖ = {self.residual:.2e} in all, rounding included.",
+            f"The Jacobian there has σ_min = {self.sigma_min:.2e} and changes with W "
+            f"at rate L = {self.lipschitz:.2e} at most.",
+            f"h = L‖r‖/σ_min² = {self.h:.2e}; the lemma needs h < 1/2.",
+        ]
+        if self.verdict == "exists":
+            lines.append(
+                f"So exact interpolation is possible: hidden weights within {self.radius:.2e} "
+                "of these fit every sample with no error at all."
+            )
+        else:
+            lines.append(
+                "So nothing follows. Reduce the residual first, or add neurons to raise σ_min."
+            )
+        return "\n".join(lines)
+
+
+def existence_certificate(
+    params: Params,
+    X: Float[ArrayLike, "n d"],
+    y: Float[ArrayLike, "n *K"],
+    *,
+    activation: str | Activation = "tanh",
+    rigorous: bool = False,
+    allow_float32: bool = False,
+) -> ExistenceCertificate | ExistenceProof:
+    r"""Check whether an exact interpolant exists near these weights.
+
+    The lemma: let J have least singular value s at W and Lipschitz constant L. If
+    $2 L \|r\| < s^2$, following $\dot W = -J^+ r$ ends at a W with $F = y$, no farther than
+    $2\|r\|/s$ away. The residual and s are bounded with worst-case rounding errors of their
+    sums; elementary functions and the eigenvalue routine are trusted to their usual accuracy.
+    With `rigorous` nothing is: every number is enclosed by ball arithmetic, for the exact binary
+    fractions in X, y, W and v, and the verdict "proved" is a theorem about them.
+
+    Args:
+        params: weights `W` (m, d) and `v` (m,) or (m, K).
+        X: samples, shape (n, d).
+        y: targets, shape (n,) or (n, K).
+        activation: a name of `activations()` or an `Activation` with a finite `curvature`.
+        rigorous: prove it: an `ExistenceProof`, for the registry's activations without `relu`.
+            It needs python-flint, which `narrowlib[book]` installs.
+        allow_float32: answer in single precision too.
+
+    Returns:
+        An `ExistenceCertificate`, or an `ExistenceProof`; its `explain()` is its reading.
+
+    Raises:
+        ValueError: if shapes do not match, an entry is not finite, or in float32 unless allowed;
+            with `rigorous`, if the activation has no version in ball arithmetic.
+        ModuleNotFoundError: with `rigorous`, if python-flint is missing.
+
+    Example:
+        >>> import jax
+        >>> import narrowlib as nl
+        >>> with jax.enable_x64(True):
+        ...     X = jax.random.normal(jax.random.key(0), (20, 5))
+        ...     sol = nl.interpolate(X, X[:, 0] > 0, key=jax.random.key(1))
+        ...     cert = nl.existence_certificate(sol.params, X, X[:, 0] > 0)
+        >>> cert.verdict, cert.h < 1e-4
+        ('exists', True)
+
+    References:
+        The expressivity theorem and its lemma; the argument is Newton–Kantorovich's.
+    """
+    params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
+    if rigorous:
+        return prove_existence(params, X, y, sigma)
+    r = forward(params, X, activation=sigma) - y
+    residual = float(jnp.linalg.norm(r)) + output_rounding(params, X, sigma)
+    s, L = least_singular_value(params, X, sigma), float(lipschitz_in_W(params, X, sigma))
+    h = L * residual / s**2 if s > 0 and math.isfinite(L) else math.inf
+    exists = h < 0.5
+    # (s/L)(1 − √(1 − 2h)), in a form that does not cancel
+    radius = 2 * residual / s / (1 + math.sqrt(1 - 2 * h)) if exists else math.inf
+    arrays = {"X": X, "y": y, "W": params.W, "v": params.v}
+    return ExistenceCertificate(
+        arrays={name: np.asarray(value) for name, value in arrays.items()},
+        activation=sigma.name,
+        samples=X.shape[0],
+        neurons=params.W.shape[0],
+        residual=residual,
+        sigma_min=s,
+        lipschitz=L,
+        h=h,
+        radius=radius,
+        verdict="exists" if exists else "inconclusive",
+    )

@@ -1,0 +1,110 @@
+"""Checkers of the chapter "A proof by computer"."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import jax
+import numpy as np
+
+from narrowlib.certificates.existence import existence_certificate
+from narrowlib.datasets import digits
+from narrowlib.exercises._answers import Verdict, as_weights, exercise, numeric_exercise
+from narrowlib.network.model import Params
+
+PLACES = 20  # binary places that exercise 1.5.4 leaves to a weight
+
+
+@numeric_exercise("1.5.1")
+def _ball_product(value: float) -> Verdict:
+    """The radius of the product of the balls 3 ± 0.1 and −2 ± 0.05 around −6."""
+    (a, r), (b, q) = (3.0, 0.1), (-2.0, 0.05)
+    corners = [(a + i * r) * (b + j * q) for i in (-1, 1) for j in (-1, 1)]
+    right = max(abs(corner - a * b) for corner in corners)
+    if math.isclose(value, right, rel_tol=1e-9):
+        return Verdict(True, "The farthest corner of the two balls decides.")
+    if math.isclose(value, right - r * q, rel_tol=1e-9):
+        return Verdict(False, "To first order. A proof needs the term with both radii as well.")
+    if math.isclose(value, r * q, rel_tol=1e-9):
+        return Verdict(False, "Each radius also meets the other ball's centre.")
+    if math.isclose(value, abs(a * q + b * r + r * q), rel_tol=1e-9):
+        return Verdict(False, "A radius is multiplied by the size of a centre, without its sign.")
+    return Verdict(False, "Write the product as (3 + e)(−2 + f) and ask how far from −6 it gets.")
+
+
+@numeric_exercise("1.5.2")
+def _shifted_factor(value: float) -> Verdict:
+    """The bound t − ‖K − M Mᵀ − t I‖_F for a matrix K, a factor M and a shift t."""
+    t = 2.5
+    K, M = np.array([[5.0, 2.0], [2.0, 5.0]]), np.array([[1.5, 0.0], [1.25, 1.0]])
+    E = K - M @ M.T - t * np.eye(2)
+    size = float(np.linalg.norm(E))
+    if math.isclose(value, t - size, rel_tol=1e-9):
+        return Verdict(True, f"And λ_min is {np.linalg.eigvalsh(K)[0]:.0f}.")
+    if math.isclose(value, np.linalg.eigvalsh(K)[0], rel_tol=1e-9):
+        return Verdict(False, "That is λ_min itself. What do M and t prove of it?")
+    if math.isclose(value, t + size, rel_tol=1e-9):
+        return Verdict(False, "The misfit counts against you.")
+    if math.isclose(value, t - float(np.linalg.norm(E, 2)), rel_tol=1e-9):
+        return Verdict(False, "True, and sharper: but the proposition takes the Frobenius norm.")
+    if math.isclose(value, t - float(np.abs(E).max()), rel_tol=1e-9):
+        return Verdict(False, "The largest entry may be less than the norm of E.")
+    return Verdict(False, "Form E = K − M Mᵀ − t I, all four entries, and its Frobenius norm.")
+
+
+def _cases() -> list[tuple[tuple[Fraction, ...], bool, str]]:
+    """Bounds (R, s, L), a radius, whether the lemma proves it, and what a miss means."""
+    small = "No radius below the root is proved."
+    sharp = "A radius below 2R/s may do."
+    wide = "Beyond s/L the fit is still inside."
+    half = "Without h < 1/2 nothing follows."
+    cases = []
+    for s, L in ((Fraction(1), Fraction(1)), (Fraction(2), Fraction(8))):
+        unit, R = s / L, Fraction(3, 8) * s**2 / L  # h = 3/8, and the roots are s/(2L), 3s/(2L)
+        cases += [((R, s, L, unit * Fraction(k, 100)), False, small) for k in (1, 30, 49)]
+        cases += [((R, s, L, unit * Fraction(k, 100)), True, sharp) for k in (50, 60, 74)]
+        cases += [((R, s, L, unit * Fraction(k, 100)), True, wide) for k in (100, 151, 400)]
+        for h in (Fraction(1, 2), Fraction(3, 4), Fraction(4)):
+            radii = (Fraction(1, 2), Fraction(1), Fraction(3), Fraction(20))
+            cases += [((h * s**2 / L, s, L, unit * k), False, half) for k in radii]
+    return cases
+
+
+@exercise("1.5.3")
+def _radius_without_roots(answer: Any) -> Verdict:
+    """A function of R, s, L and rho: whether the lemma proves a fit within rho."""
+    if not callable(answer):
+        return Verdict(False, "Pass a function of R, s, L and rho.")
+    for arguments, right, hint in _cases():
+        try:
+            found = bool(answer(*arguments))
+        except Exception as error:
+            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        if found != right:
+            shown = ", ".join(map(str, arguments))
+            return Verdict(False, f"At {shown} it says {found}. {hint}")
+    return Verdict(True, "No root is taken: whole numbers can decide it.")
+
+
+@exercise("1.5.4")
+def _short_weights(answer: Any) -> Verdict:
+    """Params of 4 neurons with short hidden weights, near which 60 digits are fitted exactly."""
+    weights = as_weights(answer, "network")
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
+    if W.shape != (4, 64) or v.shape != (4,):
+        return Verdict(False, f"W should be 4 × 64 and v of length 4: yours {W.shape}, {v.shape}.")
+    if not (np.all(np.isfinite(W)) and np.all(np.isfinite(v))):
+        return Verdict(False, "Some weights are NaN or infinite.")
+    if np.any(W * 2.0**PLACES % 1):
+        return Verdict(False, f"Some hidden weights have more than {PLACES} binary places.")
+    data = digits(n=60, labels="random", key=jax.random.key(0))
+    X, y = np.asarray(data.X), np.asarray(data.y)
+    short = Params(W.astype(X.dtype), v.astype(X.dtype))  # type: ignore[arg-type]
+    proof = existence_certificate(short, X, y, rigorous=True, allow_float32=True)
+    if proof.verdict == "proved":
+        return Verdict(True, f"Proved, with h ≤ {proof.h:.2g}: an exact fit is near short weights.")
+    return Verdict(False, f"Nothing is proved: h ≤ {proof.h:.2g}, and less than 1/2 is needed.")

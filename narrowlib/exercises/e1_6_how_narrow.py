@@ -1,0 +1,112 @@
+"""Checkers of the chapter "How narrow can it get?"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from narrowlib.datasets import gaussian
+from narrowlib.exercises._answers import Verdict, as_number, as_weights, exercise, numeric_exercise
+
+
+@exercise("1.6.1")
+def _four_widths(answer: Any) -> Verdict:
+    """⌈n/(d + 1)⌉, ⌈n/d⌉, 2⌈n/d⌉ and 4⌈n/d⌉ for n = 2000 and d = 40."""
+    n, d = 2000, 40
+    blocks = math.ceil(n / d)
+    right = (math.ceil(n / (d + 1)), blocks, 2 * blocks, 4 * blocks)
+    try:
+        numbers = [as_number(value) for value in answer]
+    except TypeError:
+        numbers = []
+    values = tuple(value for value in numbers if value is not None)
+    if len(values) != 4 or len(numbers) != 4:
+        return Verdict(False, "Pass a tuple of four numbers.")
+    if values == right:
+        return Verdict(True, "The floor and the first construction are one neuron apart.")
+    if values[0] == n // (d + 1):
+        return Verdict(False, "The first has to reach n: round up, not down.")
+    if values[0] == math.ceil(n / d) and values[1:] == right[1:]:
+        return Verdict(False, "The output weights count too: each neuron has d + 1 parameters.")
+    if sorted(values) == sorted(right):
+        return Verdict(False, "These are the four numbers, in another order than asked for.")
+    wrong = ("first", "second", "third", "fourth")
+    names = [name for name, v, r in zip(wrong, values, right, strict=True) if v != r]
+    return Verdict(False, f"Look again at the {' and the '.join(names)}.")
+
+
+@numeric_exercise("1.6.2")
+def _floor_outputs(value: float) -> Verdict:
+    """The least m with m (d + K) ≥ n K: n = 60,000, d = 784, K = 10."""
+    n, d, K = 60_000, 784, 10
+    if value == math.ceil(n * K / (d + K)):
+        return Verdict(True, "Each neuron brings d hidden and K output weights.")
+    if value == n * K // (d + K):
+        return Verdict(False, "Close: that width is still excluded. Round up.")
+    if value == math.ceil(n * K / (d + 1)):
+        return Verdict(False, "Each neuron has K output weights now, not one.")
+    if value == math.ceil(n * K / d):
+        return Verdict(False, "You left out the output weights.")
+    if value in (math.ceil(n / (d + 1)), math.ceil(n / (d + K))):
+        return Verdict(False, "Each sample is K equations.")
+    return Verdict(False, "Compare the number of parameters with the dimension of the targets.")
+
+
+@exercise("1.6.3")
+def _largest_delta(answer: Any) -> Verdict:
+    """γ / (2 max |g·x_i|), as a function of X, u, g and the block."""
+    if not callable(answer):
+        return Verdict(False, "Pass the function.")
+    ratios: dict[str, list[float]] = {"right": [], "no half": [], "block": [], "all gaps": []}
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X, B = rng.normal(size=(12, 3)), rng.choice(12, size=3, replace=False)
+        u, g = np.linalg.solve(X[B], np.ones(3)), np.linalg.solve(X[B], rng.normal(size=3))
+        miss, values = np.abs(X @ u - 1), np.abs(X @ g)
+        gap = np.delete(miss, B).min()
+        try:
+            value = as_number(answer(X.copy(), u.copy(), g.copy(), B.copy()))
+        except Exception as error:
+            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        if value is None:
+            return Verdict(False, "Your function has to return one finite number.")
+        ratios["right"].append(value / (gap / (2 * values.max())))
+        ratios["no half"].append(value / (gap / values.max()))
+        ratios["block"].append(value / (gap / (2 * values[B].max())))
+        ratios["all gaps"].append(value / gap)
+    fits = {name: np.allclose(r, 1, rtol=1e-6) for name, r in ratios.items()}
+    if fits["right"]:
+        return Verdict(True, "The gap over twice the largest |g·x|.")
+    if fits["no half"]:
+        return Verdict(False, "Twice too large: the slab's sides are at half the gap.")
+    if fits["block"]:
+        return Verdict(False, "g is large at samples outside the block too: take them in.")
+    if all(0 <= r < 1e-9 for r in ratios["all gaps"]):
+        return Verdict(False, "Nearly zero: leave the block itself out of the gap.")
+    if all(0 < r < 1 for r in ratios["right"]):
+        return Verdict(False, "That δ is allowed, but it is not the largest.")
+    return Verdict(False, "δ times the largest |g·x| may be as large as half the gap, no more.")
+
+
+@exercise("1.6.4")
+def _just_above(answer: Any) -> Verdict:
+    """Params of at most five tanh neurons that fit 40 given samples of 9 inputs."""
+    weights = as_weights(answer, "solution")
+    if isinstance(weights, Verdict):
+        return weights
+    W, v = weights
+    if W.ndim != 2 or W.shape[1] != 9 or W.shape[0] > 5:
+        return Verdict(False, f"W should be at most 5 × 9; yours is {W.shape}.")
+    if v.shape != W.shape[:1]:
+        return Verdict(False, f"v should have one entry a neuron; its shape is {v.shape}.")
+    data = gaussian(jax.random.key(11), n=40, d=9)
+    r = np.tanh(np.asarray(data.X) @ W.T) @ v - np.asarray(data.y)
+    value = float(r @ r) / 80
+    if value < 1e-18:
+        return Verdict(True, f"Loss {value:.1e} with {len(v)} neurons: half the theorem's width.")
+    if value < 1e-6:
+        return Verdict(False, f"The loss is {value:.1e}, close; below 1e-18 is asked for.")
+    return Verdict(False, f"The loss is {value:.1e}; below 1e-18 is asked for. Try more starts.")

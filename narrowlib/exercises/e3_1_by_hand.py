@@ -1,0 +1,148 @@
+"""Checkers of the chapter "Constrained optimisation by hand"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls, root_scalar
+
+from narrowlib.exercises._answers import Verdict, as_number, exercise, numeric_exercise
+
+
+def _pair_of_numbers(answer: Any) -> np.ndarray | None:
+    """Two finite numbers as an array; `None` where the answer is something else."""
+    try:
+        numbers = [as_number(value) for value in answer]
+    except TypeError:
+        return None
+    return np.array(numbers, float) if len(numbers) == 2 and None not in numbers else None
+
+
+@exercise("3.1.1")
+def _wedge_by_hand(answer: Any) -> Verdict:
+    """The point of {u ≥ 1, max u ≤ 3 min u} nearest to (7, −1)."""
+    x, zeta, kappa = np.array([7.0, -1.0]), 1.0, 3.0
+    edge = np.array([kappa, 1.0])
+    right = max(x @ edge / (edge @ edge), zeta) * edge
+    p = _pair_of_numbers(answer)
+    if p is None:
+        return Verdict(False, "Pass a tuple of two numbers.")
+    if np.allclose(p, right, rtol=0, atol=1e-9):
+        return Verdict(True, "The foot on the edge lies in the wedge, so it is the nearest point.")
+    if np.allclose(p, right[::-1], rtol=0, atol=1e-9):
+        return Verdict(False, "The coordinates are in the other order.")
+    if p.min() < zeta - 1e-6 or p.max() > kappa * p.min() + 1e-6:
+        return Verdict(False, "That point is not in the wedge.")
+    if np.allclose(p, edge * zeta, rtol=0, atol=1e-6):
+        return Verdict(False, "A corner. The wedge comes nearer: it is met along an edge.")
+    if np.allclose(p, [x[0], x[0] / kappa], rtol=0, atol=1e-3):
+        return Verdict(False, "That moves u₂ alone. The shortest way is perpendicular to the edge.")
+    return Verdict(False, "In the wedge, but not nearest: which edge is met, and where?")
+
+
+@numeric_exercise("3.1.2")
+def _disc_multiplier(value: float) -> Verdict:
+    """The root λ of the secular equation for h = (1, 3), a = (15/2, 14), radius 13."""
+    h, a, radius = np.array([1.0, 3.0]), np.array([7.5, 14.0]), 13.0
+
+    def point(multiplier: float) -> np.ndarray:
+        return h * a / (h + multiplier)
+
+    right = root_scalar(lambda t: np.linalg.norm(point(t)) - radius, bracket=(0, 100)).root
+    if abs(value - right) < 1e-4:
+        return Verdict(True, "One equation for one number, and its left side falls.")
+    if abs(value + right) < 1e-4:
+        return Verdict(False, "The sign: −∇f, not ∇f, points outwards.")
+    if abs(value - right * radius) < 1e-2:
+        return Verdict(False, "That is the length of ∇f. The multiplier belongs to x, not to x/ε.")
+    if abs(value - (np.linalg.norm(a) / radius - 1)) < 1e-2:
+        return Verdict(False, "You projected the free minimiser. f is not a distance: it has a 3.")
+    if value < 0:
+        return Verdict(False, "A multiplier of an inequality is not negative.")
+    if value == 0:
+        return Verdict(False, "Then the gradient would vanish, outside the disc.")
+    norm = np.linalg.norm(point(value))
+    return Verdict(False, f"With this λ the point would have norm {norm:.3f} instead of 13.")
+
+
+@exercise("3.1.3")
+def _which_kkt(answer: Any) -> Verdict:
+    """The letters of the points with u − (3, 2) in the normal cone; ζ = 1, κ = 2."""
+    points = {"A": (3, 2), "B": (1, 1), "C": (2, 1), "D": (1.4, 2.8), "E": (1, 2), "F": (4, 2)}
+    points = {name: np.array(u, float) for name, u in (points | {"G": (1, 1.5)}).items()}
+    normals = np.array([[-1.0, 0], [0, -1], [-2, 1], [1, -2]])
+    offsets = np.array([-1.0, -1, 0, 0])
+    right, met = set(), set()
+    for name, u in points.items():
+        active = normals[np.isclose(normals @ u, offsets)]
+        pull = u - np.array([3.0, 2.0])
+        miss = nnls(active.T, pull)[1] if len(active) else np.linalg.norm(pull)
+        right |= {name} if miss < 1e-9 else set()
+        met |= {name} if len(active) else set()
+    letters = {c for c in answer.upper() if c.isalpha()} if isinstance(answer, str) else set()
+    if not letters:
+        return Verdict(False, 'Pass letters as one word, such as "CF".')
+    if letters - set(points):
+        return Verdict(False, "The points are A to G.")
+    if letters == right:
+        return Verdict(True, "One inside, one on an edge, two at corners.")
+    if letters == set(points) - right:
+        return Verdict(False, "These are the others: check the sign of the multipliers.")
+    if letters == right & met:
+        return Verdict(False, "A point inside may be a KKT point too.")
+    if letters == right - {"E"}:
+        return Verdict(False, "A multiplier may be zero, even where its edge is met.")
+    if letters - right:
+        return Verdict(False, f"{len(letters - right)} of yours is no KKT point: signs, edges met.")
+    return Verdict(False, "All of yours are, and there are more.")
+
+
+@numeric_exercise("3.1.4")
+def _ratio_price(value: float) -> Verdict:
+    """The κ for which the multiplier of u₁ ≤ κ u₂ is 1."""
+
+    def multiplier(kappa: float) -> float:  # the KKT system, solved as it stands
+        system = np.array([[kappa, 1.0], [4.0, -kappa]])  # in t and μ
+        return float(np.linalg.solve(system, [9.0, 4.0])[1])
+
+    right = root_scalar(lambda kappa: multiplier(kappa) - 1, bracket=(1, 9)).root
+    if abs(value - right) < 1e-4:
+        return Verdict(True, "One more unit of slack would save about one unit of f there.")
+    if abs(value + 2 * right) < 1e-4:
+        return Verdict(False, "The other root of the quadratic; κ is at least 1.")
+    if value < 1:
+        return Verdict(False, "κ is at least 1.")
+    if abs(value - 9) < 1e-4:
+        return Verdict(False, "There the multiplier is zero. It may be as large as 1.")
+    price = multiplier(value)
+    if price > 1:
+        return Verdict(False, f"With this κ the multiplier is {price:.3f}: too large.")
+    return Verdict(
+        False, f"With this κ the multiplier is {max(price, 0):.3f}; a smaller κ will do."
+    )
+
+
+@exercise("3.1.5")
+def _half_disc(answer: Any) -> Verdict:
+    """⟨x − p, z − p⟩ ≤ 0 for points z of the half-disc, which is where p has to be."""
+    if not callable(answer):
+        return Verdict(False, "Pass the function.")
+    for seed, radius in enumerate((1.0, 0.5, 3.0)):
+        rng = np.random.default_rng(seed)
+        angle = np.linspace(0, np.pi, 400)
+        rim = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        z = np.concatenate([rim, rim * [1, 0]])  # the set is the convex hull of its rim
+        for x in [*(2 * radius * rng.normal(size=(100, 2))), 0.3 * rim[100]]:
+            try:
+                p = np.array(answer(x.copy(), radius), float)
+            except Exception as error:
+                return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+            if p.shape != (2,) or not np.isfinite(p).all():
+                return Verdict(False, "Your function has to return two finite numbers.")
+            place = f"Radius {radius}: ({x[0]:.2f}, {x[1]:.2f}) to ({p[0]:.2f}, {p[1]:.2f})"
+            if p[1] < -1e-9 or np.linalg.norm(p) > radius + 1e-9:
+                return Verdict(False, f"{place}: not in the half-disc.")
+            if ((z - p) @ (x - p)).max() > 1e-9 * radius**2:
+                return Verdict(False, f"{place}: another is nearer.")
+    return Verdict(True, "No angle is acute, at 303 points.")

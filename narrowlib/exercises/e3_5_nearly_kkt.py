@@ -1,0 +1,163 @@
+"""Checkers of the chapter "Nearly KKT, nearly global"."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from narrowlib import verifier
+from narrowlib.certificates.kkt import KKTCertificate
+from narrowlib.exercises._answers import Verdict, as_number, exercise, numeric_exercise
+
+
+def _near(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=5e-3)
+
+
+@numeric_exercise("3.5.1")
+def _by_hand(value: float) -> Verdict:
+    """(2 e ‖δ‖ + ρ) / (s e − ½ L e²) for e = 0.1, s = 4, L = 20, ‖δ‖ = 0.004, ρ = 0.0003."""
+    e, s, L, delta, rho = 0.1, 4.0, 20.0, 0.004, 0.0003
+    top, room = 2 * e * delta + rho, s * e - L * e**2 / 2
+    if _near(value, top / room):
+        return Verdict(True, "And the smaller the ball, the nearer to 2‖δ‖/s + ρ/(s e).")
+    if _near(value, top / (s * e - L * e**2)):
+        return Verdict(False, "Close: what does the remainder of a Taylor series begin with?")
+    if _near(value, (e * delta + rho) / room):
+        return Verdict(False, "δ counts twice: once in Jᵀr, once along Δ.")
+    if _near(value, 2 * e * delta / room):
+        return Verdict(False, "ρ is missing.")
+    if _near(value, top / (s * e)) or _near(value, top / (s * e + L * e**2 / 2)):
+        return Verdict(False, "What the network bends has to be taken off the denominator.")
+    if _near(value, top / (s - L * e / 2)):
+        return Verdict(False, "A factor e is missing in the denominator.")
+    if _near(value, room / top):
+        return Verdict(False, "Upside down.")
+    return Verdict(False, "Put the numbers into the second bound of the proposition, with a = e.")
+
+
+@numeric_exercise("3.5.2")
+def _fall(value: float) -> Verdict:
+    """‖Jᵀr‖ / (s √(2 n ℓ)) for n = 200, s = 0.5, ‖Jᵀr‖ = 3, ℓ = 1e-6."""
+    n, s, g, target = 200, 0.5, 3.0, 1e-6
+    allowed = s * math.sqrt(2 * n * target)
+    if _near(value, g / allowed):
+        return Verdict(True, "The loss bound falls by the square of that.")
+    if _near(value, (g / allowed) ** 2):
+        return Verdict(False, "By that factor the loss bound must fall. And the gradient?")
+    if _near(value, g / (s * math.sqrt(n * target))):
+        return Verdict(False, "The loss is half a mean: look at its factor.")
+    if _near(value, g / (s * math.sqrt(2 * target))):
+        return Verdict(False, "The loss is a mean over n samples.")
+    if _near(value, g * s / math.sqrt(2 * n * target)) or _near(value, allowed / g):
+        return Verdict(False, "‖r‖ ≤ ‖Jᵀr‖/s: which of the two is larger here?")
+    if _near(value, allowed):
+        return Verdict(False, "That is what ‖Jᵀr‖ may be. By which factor is it too large?")
+    return Verdict(False, "First find the ‖r‖ of that loss, then the ‖Jᵀr‖ that bounds it.")
+
+
+def _parts(v: np.ndarray, zeta: float, kappa: float) -> dict[str, float]:
+    """How much each condition of the paired cone is violated."""
+    u, twin = np.split(v, 2)
+    return {
+        "the pairs": float(np.max(np.abs(u + twin))),
+        "the floor ζ": float(zeta - u.min()),
+        "the ratio κ": float(u.max() - kappa * u.min()),
+    }
+
+
+def _examples() -> list[tuple[np.ndarray, float, float]]:
+    """A feasible v, three that violate one condition each, and random ones."""
+    examples = [
+        (np.array([1.0, 2.0, -1.0, -2.0]), 0.5, 3.0),
+        (np.array([1.0, 2.0, -1.0, -2.5]), 0.5, 3.0),
+        (np.array([0.2, 0.3, -0.2, -0.3]), 0.5, 3.0),
+        (np.array([1.0, 4.0, -1.0, -4.0]), 0.5, 3.0),
+        (np.array([-1.0, -1.0, 1.0, 1.0]), 0.1, 2.0),
+    ]
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        u = rng.uniform(0.5, 3, size=3)
+        v = np.concatenate([u, -u + 0.3 * rng.normal(size=3) * (seed % 2)])
+        examples.append((v, rng.uniform(0, 2), rng.uniform(1, 3)))
+    return examples
+
+
+@exercise("3.5.3")
+def _violation(answer: Any) -> Verdict:
+    """max(|u + twin|, ζ − min u, max u − κ min u, 0)."""
+    if not callable(answer):
+        return Verdict(False, "Pass the function.")
+    left_out = dict.fromkeys(("the pairs", "the floor ζ", "the ratio κ"), True)
+    negative, right = False, True
+    for v, zeta, kappa in _examples():
+        try:
+            value = as_number(answer(v.copy(), zeta, kappa))
+        except Exception as error:
+            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        if value is None:
+            return Verdict(False, "Your function has to return one finite number.")
+        parts = _parts(v, zeta, kappa)
+        right &= math.isclose(value, max(0.0, *parts.values()), abs_tol=1e-12)
+        negative |= value < 0
+        for name in left_out:
+            rest = [part for other, part in parts.items() if other != name]
+            left_out[name] &= math.isclose(value, max(0.0, *rest), abs_tol=1e-12)
+    if right:
+        return Verdict(True, "Zero exactly on the cone.")
+    if negative:
+        return Verdict(False, "A feasible v has the violation 0, not less.")
+    for name, alone in left_out.items():
+        if alone:
+            return Verdict(False, f"Your function does not look at {name}.")
+    return Verdict(False, "Compare the signs: twins are opposite, and u is the first half of v.")
+
+
+@exercise("3.5.4")
+def _four(answer: Any) -> Verdict:
+    """A is possible; B's gradient is too small, C's too large; D's loss does not fit."""
+    n, least, largest, words = 50, 2.0, 10.0, ("possible", "loss", "too small", "too large")
+    table = {
+        "A": (4e-8, 0.002, 0.015),
+        "B": (1e-4, 0.1, 0.1),
+        "C": (9e-6, 0.03, 0.6),
+        "D": (2e-6, 0.01, 0.05),
+    }
+    right = {}
+    for letter, (loss, residual, gradient) in table.items():
+        low, high = least * residual, largest * residual
+        right[letter] = words[0] if low <= gradient <= high else words[2 + (gradient > high)]
+        if not math.isclose(loss, residual**2 / (2 * n)):
+            right[letter] = words[1]
+    if not isinstance(answer, dict) or set(answer) != set(right):
+        return Verdict(False, "Pass a dictionary with the keys A, B, C and D.")
+    if not all(isinstance(word, str) and word in words for word in answer.values()):
+        return Verdict(False, f"Each value should be one of {', '.join(words)}.")
+    wrong = sum(answer[letter] != word for letter, word in right.items())
+    if not wrong:
+        return Verdict(True, "Three inequalities, and no need of the data.")
+    return Verdict(False, f"{wrong} of the four are not right.")
+
+
+@exercise("3.5.5")
+def _trap(answer: Any) -> Verdict:
+    """A certificate with a generous target: true, accepted and worthless."""
+    if not isinstance(answer, KKTCertificate):
+        return Verdict(False, "Pass the certificate that nl.kkt_certificate returns.")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            wrong = verifier.verify(str(answer.save(pathlib.Path(folder) / "it")))
+        verdict, loss = answer.verdict, as_number(answer.loss)
+    except Exception as error:
+        return Verdict(False, f"It cannot be saved and checked ({type(error).__name__}).")
+    if wrong:
+        return Verdict(False, f"The verifier refuses it: {wrong[0][:80]}")
+    if verdict != "nearly global":
+        return Verdict(False, f'Accepted, but its verdict is "{verdict}".')
+    if loss is None or loss <= 0.1:
+        return Verdict(False, "Accepted, but its loss is not above 0.1.")
+    return Verdict(True, "So read the target before the verdict.")

@@ -1,0 +1,1 @@
+"""The landscape around a point: rank, nice region, stationary points, slices, paths."""

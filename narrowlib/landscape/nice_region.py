@@ -1,0 +1,150 @@
+r"""The nice region: the ball around W in which J keeps full rank, with v as it is.
+
+There every stationary point has zero loss. Its radius ρ\* is the distance from W to the nearest
+weights at which J loses rank. This file bounds it from below, by two formulas;
+`least_on_sphere.py` looks at it from outside.
+
+With $G_j(w; u) = \sum_i u_i\,\sigma'(w \cdot x_i)\, x_i$ the rows of $J^\top u$ are $v_j\, G_j$: J
+loses rank exactly where one $u \ne 0$ makes every neuron's $G_j$ vanish. So ρ\* does not depend on
+the sizes of the $v_j$, as long as none is zero, and all may be taken as one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from narrowlib._checks import (
+    check_double,
+    check_inputs,
+    fail,
+)
+from narrowlib.network.activations import Activation, get_activation
+from narrowlib.network.linearization import gram, lipschitz_in_W, output_sizes
+from narrowlib.network.model import Params, check_finite_problem, check_params
+
+
+def guaranteed_radius(
+    params: Params,
+    X: Float[ArrayLike, "n d"],
+    *,
+    order: int = 1,
+    activation: str | Activation = "tanh",
+    allow_float32: bool = False,
+) -> Float[Array, ""]:
+    r"""A radius within which J provably keeps full rank: a lower bound of ρ\*.
+
+    With `order=1`, the theorem's: $s / L(v)$, where $s = \sigma_{\min}(J)$ and
+    $L(v) = L_2 \max\|x_i\| \|X\| \max|v_j|$ is a Lipschitz constant of J in W. With `order=2`, the
+    larger of that and the positive root r of
+
+    $$s_1 (1 - q\,r) = \tfrac12 L_3 N r^2, \qquad
+      q^2 = \max_j \lambda_{\max}\bigl(K^{-1/2} Q_j K^{-1/2}\bigr), \qquad
+      N^2 = \lambda_{\max}\bigl((X X^\top)^{\circ 3}\bigr)$$
+
+    Here $K = J J^\top$ and $s_1 = \sigma_{\min}(J)$ belong to output weights scaled to ±1,
+    $Q_j = (h_j h_j^\top) \circ (X X^\top)^{\circ 2}$ with $h_{ji} = \sigma''(w_j \cdot x_i)$, and
+    $L_3 = \sup|\sigma'''|$. It uses σ″ where the network is, not where it could be largest.
+
+    J is not formed: n²(d + m) + n³ operations with `order=1`, and m n³ with `order=2`. What
+    rounding in J Jᵀ can hide is taken off, so the radius is 0 where $s$ is below
+    $\sqrt{n\epsilon}$ times the largest singular value.
+
+    Args:
+        params: weights `W` (m, d) and `v` (m,) or (m, K); neurons with a zero row in v are silent.
+        X: samples, shape (n, d).
+        order: 1 or 2.
+        activation: a name of `activations()` or an `Activation`.
+        allow_float32: answer in single precision too.
+
+    Returns:
+        The radius, in the Frobenius norm of W, a scalar: 0 where rank or a bound on the
+        derivatives is missing.
+
+    Raises:
+        ValueError: in float32 unless allowed, for another order, or if shapes do not match.
+
+    Example:
+        >>> import jax
+        >>> import narrowlib as nl
+        >>> with jax.enable_x64(True):
+        ...     params = nl.mirrored_lecun(jax.random.key(0), d=5, m=12)
+        ...     X = jax.random.normal(jax.random.key(1), (20, 5))
+        ...     for order in (1, 2):
+        ...         print(f"{nl.guaranteed_radius(params, X, order=order):.4f}")
+        0.0176
+        0.0550
+
+    References:
+        Chapter "The nice region"; with `order=1` the corollary on what a bounded change allows.
+    """
+    if order not in (1, 2):
+        fail("order", repr(order), "Choose 1 or 2.")
+    params, X, sigma = region_problem(params, X, activation, allow_float32)
+    return _guaranteed_radius(params, X, sigma, order)
+
+
+@partial(jax.jit, static_argnames=("sigma", "order"))
+def _guaranteed_radius(params: Params, X: Array, sigma: Activation, order: int) -> Float[Array, ""]:
+    s = jnp.sqrt(_spectrum(params, X, sigma)[0][0])
+    first = jnp.where(s > 0, s / lipschitz_in_W(params, X, sigma), jnp.zeros_like(s))
+    return first if order == 1 else jnp.maximum(first, _second_order(params, X, sigma))
+
+
+def _spectrum(params: Params, X: Array, sigma: Activation) -> tuple[Array, Array]:
+    """The eigenvalues of J Jᵀ, less what rounding can hide, at least 0; its eigenvectors."""
+    values, vectors = jnp.linalg.eigh(gram(params, X, activation=sigma))
+    slack = len(values) * jnp.finfo(values.dtype).eps * values[-1]
+    return jnp.maximum(values - slack, jnp.zeros_like(values)), vectors
+
+
+def _second_order(params: Params, X: Array, sigma: Activation) -> Float[Array, ""]:
+    unit = unit_outputs(params.v)
+    values, vectors = _spectrum(Params(params.W, unit), X, sigma)
+    full = values[0] > 0
+    values = jnp.where(full, values, jnp.ones_like(values))
+    root = vectors / jnp.sqrt(values)[None]  # K^{-1/2}, up to a rotation
+    root = root.reshape(X.shape[0], -1, len(values))
+    XX = X @ X.T
+
+    def largest(neuron: tuple[Array, Array]) -> Array:
+        bend, out = neuron  # σ″(w_j·x_i) for all i; the neuron's row of v
+        A = bend[:, None] * jnp.einsum("ika,k->ia", root, out)
+        return jnp.linalg.eigvalsh(A.T @ (XX**2 @ A))[-1]
+
+    bends = second_derivative(sigma, X @ params.W.T)
+    q = jnp.sqrt(jnp.maximum(jax.lax.map(largest, (bends.T, columns(unit))).max(), 0))
+    N = jnp.sqrt(jnp.linalg.eigvalsh(XX**3)[-1])
+    radius = 2 / (q + jnp.sqrt(q**2 + 2 * sigma.jerk * N / jnp.sqrt(values[0])))
+    return jnp.where(full, radius, jnp.zeros_like(radius))
+
+
+def region_problem(
+    params: Params, X: ArrayLike, activation: str | Activation, allow_float32: bool
+) -> tuple[Params, Array, Activation]:
+    """The checked arguments of a question about the nice region."""
+    params = check_params(params)
+    X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
+    check_double("params.W", X.dtype, allow_float32)
+    check_finite_problem(params, X)
+    return params, X, get_activation(activation)
+
+
+def columns(v: Float[Array, "m *K"]) -> Float[Array, "m K"]:
+    """The output weights with an axis of outputs, even where there is one."""
+    return v.reshape(v.shape[0], -1)
+
+
+def unit_outputs(v: Float[Array, "m *K"]) -> Float[Array, "m *K"]:
+    """The output weights with every row scaled to length 1; rows of zeros stay."""
+    sizes = output_sizes(v)
+    scaled = columns(v) / jnp.where(sizes > 0, sizes, jnp.ones_like(sizes))[:, None]
+    return scaled.reshape(v.shape)
+
+
+def second_derivative(sigma: Activation, Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """σ″, entry by entry."""
+    return jax.jvp(sigma.derivative, (Z,), (jnp.ones_like(Z),))[1]

@@ -1,0 +1,1 @@
+"""The network with one hidden layer: its outputs, derivatives and starts."""

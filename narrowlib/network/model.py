@@ -1,0 +1,159 @@
+"""The network: one hidden layer, no biases, one output or several."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, ArrayLike, Float
+
+from narrowlib._checks import check_finite, check_inputs, check_targets, fail, float_array
+from narrowlib.network.activations import Activation, get_activation
+
+
+class Params(NamedTuple):
+    """The parameters of a one-hidden-layer network, as a pytree.
+
+    Args:
+        W: hidden weights, shape (m, d): row j is neuron j. In a mirrored network rows j and
+            j + m/2 are a pair.
+        v: output weights, shape (m,), or (m, K) for K outputs.
+    """
+
+    W: Array
+    v: Array
+
+
+def check_params(params: Params) -> Params:
+    """Raise `ValueError` unless W (m, d) and v (m,) or (m, K) fit together."""
+    W = float_array("params.W", params.W, (2,))
+    v = float_array("params.v", params.v, (1, 2))
+    if v.shape[0] != W.shape[0]:
+        fail("params.v", f"shape {v.shape}", f"params.W has {W.shape[0]} neurons: pass as many.")
+    if v.dtype != W.dtype:
+        fail("params.v", f"dtype {v.dtype}", f"params.W is {W.dtype}: convert one to the other.")
+    return Params(W, v)
+
+
+def check_problem(params: Params, X: ArrayLike, y: ArrayLike) -> tuple[Params, Array, Array]:
+    """Parameters, samples and targets that fit together, as arrays."""
+    params = check_params(params)
+    X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
+    return params, X, check_targets(y, X, params.v.shape[1:])
+
+
+def check_finite_problem(params: Params, X: Array, y: Array | None = None) -> None:
+    """Raise `ValueError` where an entry is NaN or infinite, as far as values can be seen."""
+    for name, value in {"X": X, "y": y, "params.W": params.W, "params.v": params.v}.items():
+        if value is not None:
+            check_finite(name, value)
+
+
+def forward(
+    params: Params, X: Float[ArrayLike, "n d"], *, activation: str | Activation = "tanh"
+) -> Float[Array, "n *K"]:
+    r"""The network's outputs on every sample.
+
+    $$F(W, v) = \sigma(X W^\top)\, v$$
+
+    Args:
+        params: weights `W` (m, d) and `v` (m,) or (m, K).
+        X: samples, shape (n, d).
+        activation: a name of `activations()` or an `Activation`.
+
+    Returns:
+        The outputs, shape (n,), or (n, K) for K outputs.
+
+    Raises:
+        ValueError: if shapes or precisions do not match, or the activation is unknown.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import narrowlib as nl
+        >>> params = nl.Params(W=jnp.array([[1.0, 0.0], [0.0, 1.0]]), v=jnp.array([1.0, -1.0]))
+        >>> print(nl.forward(params, jnp.array([[0.5, 0.5], [0.0, 2.0]])).round(3))
+        [ 0.    -0.964]
+
+    References:
+        Zhang et al. (2021), section 2; chapter "A handful of neurons remembers everything".
+    """
+    sigma = get_activation(activation)
+    params = check_params(params)
+    X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
+    return sigma.fn(X @ params.W.T) @ params.v
+
+
+def loss(
+    params: Params,
+    X: Float[ArrayLike, "n d"],
+    y: Float[ArrayLike, "n *K"],
+    *,
+    activation: str | Activation = "tanh",
+) -> Float[Array, ""]:
+    r"""The training loss of this library and of the book: half the mean squared error.
+
+    $$\ell(W, v) = \frac{1}{2n} \|F(W, v) - y\|^2$$
+
+    Args:
+        params: weights `W` (m, d) and `v` (m,) or (m, K).
+        X: samples, shape (n, d).
+        y: targets, shape (n,) or (n, K).
+        activation: a name of `activations()` or an `Activation`.
+
+    Returns:
+        The loss, a scalar. With K outputs the squares are summed over outputs and averaged over
+        samples.
+
+    Raises:
+        ValueError: if shapes or precisions do not match, or the activation is unknown.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import narrowlib as nl
+        >>> params = nl.Params(W=jnp.zeros((2, 3)), v=jnp.ones(2))
+        >>> float(nl.loss(params, jnp.ones((4, 3)), jnp.array([1.0, -1.0, 1.0, -1.0])))
+        0.5
+    """
+    params, X, y = check_problem(params, X, y)
+    r = forward(params, X, activation=activation) - y
+    return half_mean_square(r)
+
+
+def half_mean_square(r: Float[Array, "n *K"]) -> Float[Array, ""]:
+    """The loss of a residual: the one place that fixes its scale."""
+    return jnp.sum(r**2) / (2 * r.shape[0])
+
+
+class OneHiddenLayer(nnx.Module):
+    """The same network as a Flax NNX module, for use with Flax's and Optax's own tools.
+
+    Args:
+        params: the weights to start from, for instance `mirrored_lecun(key, d=…, m=…)`.
+        activation: a name of `activations()` or an `Activation`.
+
+    Raises:
+        ValueError: if the weights do not fit together, or the activation is unknown.
+
+    Example:
+        >>> import jax
+        >>> import narrowlib as nl
+        >>> net = nl.OneHiddenLayer(nl.mirrored_lecun(jax.random.key(0), d=3, m=4))
+        >>> bool(abs(net(jax.numpy.ones((5, 3)))).max() < 1e-6)  # a mirrored start computes zero
+        True
+    """
+
+    def __init__(self, params: Params, *, activation: str | Activation = "tanh"):
+        params = check_params(params)
+        self.W = nnx.Param(params.W)
+        self.v = nnx.Param(params.v)
+        self.activation = get_activation(activation)
+
+    @property
+    def params(self) -> Params:
+        """The weights as plain `Params`, for every other function of the library."""
+        return Params(W=self.W[...], v=self.v[...])
+
+    def __call__(self, X: Float[ArrayLike, "n d"]) -> Float[Array, "n *K"]:
+        """The outputs on the samples X (n, d): (n,) or (n, K)."""
+        return forward(self.params, X, activation=self.activation)

@@ -1,0 +1,1 @@
+"""Solvers of the training problem, with and without constraints."""

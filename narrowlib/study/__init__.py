@@ -1,0 +1,1 @@
+"""Many runs: sweeps, races, experiments and their saved rows."""

@@ -1,0 +1,193 @@
+"""A fair race: the same number of tries for everyone, other seeds for the verdict."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from narrowlib._checks import check_int, check_number, fail
+from narrowlib.study.sweep import sweep_program
+
+Run = Callable[..., Mapping[str, Any]]
+
+
+def race(
+    run: Run,
+    entries: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    tuning: Sequence[int],
+    reporting: Sequence[int],
+    goal: str = "loss",
+    static: Mapping[str, Sequence[Any]] | None = None,
+    chunk: int = 16,
+    vectorize: bool = True,
+) -> list[dict[str, Any]]:
+    """Tune every entrant on some seeds, and report it on others.
+
+    For each combination of `static` settings and each entrant, all points of its grid run on all
+    tuning seeds. The point with the lowest median of `goal` runs on the reporting seeds. A run
+    whose goal is NaN or infinite counts as infinity; of equal points the first wins.
+
+    Args:
+        run: a function of a random key, of `entry=` the entrant's name, and of the settings by
+            name; it returns scalars or arrays by name.
+        entries: for each entrant its grid: values of its settings, which may be traced.
+        tuning: seeds on which settings are chosen; a run's key is `jax.random.key(seed)`.
+        reporting: seeds that the results are from. None may be a tuning seed.
+        goal: the name of the scalar that is to be low.
+        static: settings that fix shapes or branches, the same for all entrants.
+        chunk: how many runs one program takes side by side.
+        vectorize: `vmap` and compile `run`; with False it is called run by run as it is.
+
+    Returns:
+        A row for each combination and entrant, as JSON: the `static` settings, `entry`, `chosen`
+        (the settings), `at_edge` (those chosen at an end of their grid, where better ones may lie
+        beyond), `grid` (each point with its goals, a value a tuning seed), `results` (lists by
+        name, an entry a reporting seed) and `seconds` (of a reporting run, without compilation
+        where vectorised). Numbers have four digits; what is not finite is None.
+
+    Raises:
+        ValueError: if a list is empty, a reporting seed is a tuning seed, a setting has two
+            places, or the runs have no such goal.
+
+    Example:
+        >>> import jax, optax
+        >>> import narrowlib as nl
+        >>> def run(key, *, entry, step_size):
+        ...     data = nl.gaussian(key, n=20, d=5)
+        ...     start = nl.mirrored_lecun(key, d=5, m=8)
+        ...     make = {"GD": optax.sgd, "Adam": optax.adam}[entry]
+        ...     path = nl.trajectory(start, data.X, data.y, make(step_size), num_steps=100)
+        ...     return {"loss": path.loss[-1]}
+        >>> steps = {"step_size": [0.01, 0.1, 1.0]}
+        >>> rows = nl.race(run, {"GD": steps, "Adam": steps}, tuning=[0, 1], reporting=[2, 3, 4])
+        >>> losses = {row["entry"]: row["results"]["loss"] for row in rows}
+        >>> nl.compare_runs(losses["Adam"], losses["GD"])
+        'ahead'
+
+    References:
+        Chapter "A fair race".
+    """
+    static = dict(static or {})
+    check_int("chunk", chunk, 1)
+    _check_plan(entries, static, tuning, reporting)
+    rows = []
+    for choice in itertools.product(*static.values()):
+        fixed = dict(zip(static, choice, strict=True))
+        for entry, grid in entries.items():
+            runs = partial(run, entry=entry, **fixed)
+            go = _vectorized(runs, chunk) if vectorize else partial(_one_by_one, runs)
+            points = [dict(zip(grid, p, strict=True)) for p in itertools.product(*grid.values())]
+            tried = go([(point, int(seed)) for point in points for seed in tuning])
+            if goal not in tried:
+                fail("goal", repr(goal), f"The runs return {', '.join(tried)}.")
+            goals = tried[goal].reshape(len(points), len(tuning))
+            best = int(np.median(_failed_last(goals), 1).argmin())
+            began = time.perf_counter()
+            found = go([(points[best], int(seed)) for seed in reporting])
+            seconds = (time.perf_counter() - began) / len(reporting)
+            rows.append({
+                **fixed,
+                "entry": entry,
+                "chosen": points[best],
+                "at_edge": [k for k, v in grid.items()
+                            if len(v) > 1 and points[best][k] in (v[0], v[-1])],
+                "grid": [{**p, goal: _plain(g)} for p, g in zip(points, goals, strict=True)],
+                "results": {name: _plain(values) for name, values in found.items()},
+                "seconds": float(f"{seconds:.3g}"),
+            })  # fmt: skip
+    return rows
+
+
+def compare_runs(a: Sequence[float | None], b: Sequence[float | None], factor: float = 2.0) -> str:
+    """The book's rule for a verdict on two entrants' final losses on the same seeds.
+
+    Args:
+        a: one entrant's losses, shape (seeds,); a failed run is None, NaN or infinite.
+        b: the other's, on the same seeds.
+        factor: how far apart the medians must be, at least 1.
+
+    Returns:
+        "ahead" if a's median is lower than b's by more than the factor and a is lower on every
+        seed, "behind" if that holds with a and b exchanged, "undecided" otherwise.
+
+    Raises:
+        ValueError: if the lists differ in length or are empty, or the factor is below 1.
+
+    Example:
+        >>> import narrowlib as nl
+        >>> nl.compare_runs([0.1, 0.2, 0.1], [0.5, 0.4, None])
+        'ahead'
+
+    References:
+        Chapter "A fair race".
+    """
+    check_number("factor", factor, minimum=1)
+    if len(a) == 0 or len(a) != len(b):
+        fail("b", f"{len(b)} losses", f"There are {len(a)} of a: pass both on the same seeds.")
+    first, second = map(_failed_last, (a, b))
+    for name, low, high in (("ahead", first, second), ("behind", second, first)):
+        if np.median(high) > factor * np.median(low) and (low < high).all():
+            return name
+    return "undecided"
+
+
+def _failed_last(losses: Any) -> np.ndarray:
+    """The losses, with infinity for what is None, NaN or infinite of either sign."""
+    values = np.array(losses, float)
+    return np.where(np.isfinite(values), values, np.inf)
+
+
+def _check_plan(
+    entries: Mapping[str, Mapping[str, Sequence[float]]],
+    static: dict[str, Sequence[Any]],
+    tuning: Sequence[int],
+    reporting: Sequence[int],
+) -> None:
+    lists: dict[str, Sequence[Any]] = {"entries": list(entries)}
+    lists |= {"tuning": tuning, "reporting": reporting}
+    lists |= {f"static[{k!r}]": v for k, v in static.items()}
+    for entry, grid in entries.items():
+        lists |= {f"entries[{entry!r}][{k!r}]": v for k, v in grid.items()}
+        if twice := set(grid) & set(static):
+            fail(f"entries[{entry!r}]", sorted(twice), "Give every setting one place.")
+    for name, values in lists.items():
+        if len(values) == 0:
+            fail(name, "nothing", "Pass at least one.")
+    if both := set(tuning) & set(reporting):
+        fail("reporting", sorted(both), "Report on seeds that have not chosen the settings.")
+
+
+def _vectorized(runs: Run, chunk: int) -> Callable[[list[tuple[dict, int]]], dict[str, np.ndarray]]:
+    """Runs in chunks of one size, the last filled up, by a program that is compiled once."""
+    program = sweep_program(runs, chunk=chunk)
+
+    def go(cells: list[tuple[dict, int]]) -> dict[str, np.ndarray]:
+        parts = []
+        for i in range(0, len(cells), chunk):
+            part = [cells[min(k, len(cells) - 1)] for k in range(i, i + chunk)]
+            keys = jax.vmap(jax.random.key)(jnp.array([seed for _, seed in part]))
+            settings = {k: jnp.array([float(p[k]) for p, _ in part]) for k in part[0][0]}
+            parts.append(jax.tree.map(np.asarray, program((keys, settings))))
+        return {k: np.concatenate([p[k] for p in parts])[: len(cells)] for k in parts[0]}
+
+    return go
+
+
+def _one_by_one(runs: Run, cells: list[tuple[dict, int]]) -> dict[str, np.ndarray]:
+    found = [dict(runs(jax.random.key(seed), **point)) for point, seed in cells]
+    return {k: np.array([np.asarray(f[k]) for f in found]) for k in found[0]}
+
+
+def _plain(values: Any) -> Any:
+    """Nested lists of numbers with four digits, None for what is not finite."""
+    if np.ndim(values):
+        return [_plain(value) for value in values]
+    return float(f"{float(values):.4g}") if np.isfinite(values) else None

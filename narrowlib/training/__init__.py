@@ -1,0 +1,1 @@
+"""Training Flax modules with Optax, inside a feasible set."""
