@@ -1,19 +1,31 @@
-"""Checks of arguments, shared by every public function.
+"""The one door: every argument of a public function enters through a check of this file.
 
-A *static* mistake (a shape, a sign, a missing value) raises ``ValueError`` here, before anything is
-computed. The message always has three parts: the argument, the value received, and the mend.
-Values are looked at only when they are concrete, so that all functions still work under
-``jax.jit``, ``jax.vmap`` and ``jax.grad``.
+A *static* mistake (a shape, a sign, a missing value, something that is no number) raises
+``ValueError`` here, before anything is computed. The message always has three parts: the argument,
+the value received, and the mend. What the meaning of is clear is taken: lists, whole numbers,
+pandas frames, arrays of another byte order. Values are looked at only when they are concrete, so
+that functions still work under ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import numbers
+import operator
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+import optax
+from flax import linen, nnx
+
+LARGEST = 2**31 - 1  # of a count: more steps or samples than that are a slip
+SHOWN = 60  # characters of a value that a message repeats
 
 
 def fail(argument: str, got: Any, mend: str) -> NoReturn:
@@ -21,20 +33,34 @@ def fail(argument: str, got: Any, mend: str) -> NoReturn:
     raise ValueError(f"{argument}: got {got}. {mend}")
 
 
+def shown(value: Any) -> str:
+    """A value as a message shows it: on one line, and not too long."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of {value.dtype} of shape {tuple(value.shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def is_traced(*xs: Any) -> bool:
+    """Whether a leaf is a tracer or a placeholder of `jax.eval_shape`."""
+    return any(isinstance(x, jax.core.Tracer | jax.ShapeDtypeStruct) for x in jax.tree.leaves(xs))
+
+
 def is_concrete(*xs: Any) -> bool:
-    """Whether every leaf holds numbers, not a tracer or an abstract placeholder."""
-    return all(
-        isinstance(x, (int, float, np.generic, np.ndarray))
-        or (isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer))
-        for x in jax.tree.leaves(xs)
-    )
+    """Whether every leaf is there to be looked at."""
+    return not is_traced(xs)
 
 
-def check_int(name: str, value: Any, minimum: int) -> int:
-    """A whole number of at least `minimum`; True and 2.0 are none."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < minimum:
-        fail(name, repr(value), f"Pass a whole number of at least {minimum}.")
-    return int(value)
+def check_int(name: str, value: Any, minimum: int, maximum: int = LARGEST) -> int:
+    """A whole number within bounds; True and 2.0 are none."""
+    number: int | None = None
+    if not (isinstance(value, bool | np.bool_) or getattr(value, "ndim", 0) or is_traced(value)):
+        with contextlib.suppress(TypeError):
+            number = operator.index(value)
+    if number is None or not minimum <= number <= maximum:
+        above = f" and at most {maximum}" if number is not None and number > maximum else ""
+        fail(name, shown(value), f"Pass a whole number of at least {minimum}{above}.")
+    return number
 
 
 def check_even(name: str, m: Any) -> int:
@@ -52,28 +78,100 @@ def check_number(
     above: float | None = None,
     minimum: float | None = None,
     below: float | None = None,
+    batch: bool = False,
 ) -> Any:
-    """A finite real number within bounds; a traced one passes."""
-    if not is_concrete(value):
+    """A finite real number within bounds; a traced one passes.
+
+    With `batch` an array of them passes too, for a `vmap` over it.
+    """
+    if is_traced(value):
         return value
-    if np.ndim(value) != 0:
-        return value  # a batch of values, for a vmap over sets
-    number = float(value)
-    wanted = []
-    if above is not None:
-        wanted.append(f"above {above:g}")
-    if minimum is not None:
-        wanted.append(f"at least {minimum:g}")
-    if below is not None:
-        wanted.append(f"below {below:g}")
-    if (
-        not np.isfinite(number)
-        or (above is not None and number <= above)
-        or (minimum is not None and number < minimum)
-        or (below is not None and number >= below)
-    ):
-        fail(name, f"{number:g}", f"Pass a finite number {' and '.join(wanted)}.")
+    bounds = (("above", above), ("at least", minimum), ("below", below))
+    wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    mend = f"Pass a finite number {wanted}.".replace(" .", ".")
+    array = isinstance(value, np.ndarray | jax.Array) and (batch or value.ndim == 0)
+    if not (array or isinstance(value, int | float | np.number)) or isinstance(value, bool):
+        fail(name, shown(value), mend)
+    x = np.asarray(value)
+    if (x.dtype.kind not in "iuf" and x.dtype.name != "bfloat16") or x.size == 0:
+        fail(name, shown(value), mend)
+    x = x.astype(float)
+    bad = ~np.isfinite(x)
+    bad |= False if above is None else x <= above
+    bad |= False if minimum is None else x < minimum
+    bad |= False if below is None else x >= below
+    if bad.any():
+        fail(name, f"{x[bad].flat[0]:g}", mend)
     return value
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """True or False, and nothing that merely counts as one of them."""
+    if not isinstance(value, bool | np.bool_):
+        fail(name, shown(value), "Pass True or False.")
+    return bool(value)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
+    """One of several words."""
+    choices = tuple(choices)
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        fail(name, shown(value), f"Choose one of {', '.join(map(repr, choices))}.")
+    return value
+
+
+def check_function(name: str, value: Any, example: str) -> Callable[..., Any]:
+    """Something that can be called."""
+    if not callable(value):
+        fail(name, shown(value), f"Pass a function, such as {example}.")
+    return value
+
+
+def check_key(name: str, key: Any) -> jax.Array:
+    """One JAX random key, new (`jax.random.key`) or old (`jax.random.PRNGKey`)."""
+    mend = "Pass a JAX random key, such as jax.random.key(0)."
+    if not isinstance(key, jax.Array):
+        fail(name, shown(key), mend)
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.ndim:
+            fail(name, f"{key.size} keys", "Pass one of them, or vmap over them.")
+        return key
+    if key.dtype != jnp.uint32 or key.shape != (2,):
+        fail(name, shown(key), mend)
+    return jax.random.wrap_key_data(key)
+
+
+def check_path(name: str, path: Any) -> Path:
+    """A path, with ~ for the home folder."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        fail(name, shown(path), "Pass a path, as text or pathlib.Path.")
+    text = os.fspath(path)
+    if not isinstance(text, str) or "\0" in text:
+        fail(name, shown(path), "Pass a path, as text or pathlib.Path.")
+    return Path(text).expanduser()
+
+
+def check_optimizer(name: str, optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """An Optax transformation, or an object such as `optax.MultiSteps` that makes one."""
+    make = getattr(optimizer, "gradient_transformation", None)
+    if not isinstance(optimizer, type) and callable(make):
+        optimizer = make()
+    if not isinstance(optimizer, optax.GradientTransformation):
+        mend = "Pass an optax.GradientTransformation, such as optax.sgd(0.1)."
+        fail(name, shown(optimizer), mend)
+    return optax.with_extra_args_support(optimizer)
+
+
+def check_module(name: str, module: Any) -> nnx.Module:
+    """A Flax NNX module: no Linen module, no class, no function."""
+    if not isinstance(module, nnx.Module):
+        what = module.__name__ if isinstance(module, type) else type(module).__name__
+        what = f"the class {what}" if isinstance(module, type) else what
+        mend = "Pass a Flax NNX module, such as nl.OneHiddenLayer(params) or an nnx.Linear."
+        if isinstance(module, linen.Module):
+            mend = "That is a Flax Linen module: wrap it in nnx.bridge.ToNNX, or write it in NNX."
+        fail(name, what, mend)
+    return module
 
 
 def check_finite(name: str, x: Any) -> None:
@@ -89,22 +187,72 @@ def check_finite(name: str, x: Any) -> None:
         fail(name, f"{count} entries that are NaN or infinite", "Remove or fill them first.")
 
 
-def float_array(name: str, x: Any, ndims: tuple[int, ...]) -> jax.Array:
-    """``x`` as a floating-point JAX array; whole numbers become the default float."""
-    x = jnp.asarray(x)
-    if jnp.issubdtype(x.dtype, jnp.complexfloating):
-        fail(name, f"dtype {x.dtype}", "Complex numbers are not supported: pass real ones.")
+def float_array(name: str, x: Any, ndims: tuple[int, ...], *, whole: Any = float) -> jax.Array:
+    """``x`` as a floating-point JAX array, whatever holds its numbers.
+
+    Whole numbers and truth values become `whole`, the default float.
+    """
+    x = _real_array(name, x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(float)
+        x = x.astype(whole)
     if x.ndim not in ndims:
         shapes = " or ".join(f"{k} axes" if k > 1 else "1 axis" for k in ndims)
         fail(name, f"shape {x.shape}", f"Pass an array with {shapes}.")
-    return x
+    return jnp.asarray(x)
+
+
+def _real_array(name: str, x: Any) -> np.ndarray | jax.Array:
+    if isinstance(x, jax.Array):
+        wanted = (jnp.floating, jnp.integer, jnp.bool_)
+        return x if any(jnp.issubdtype(x.dtype, kind) for kind in wanted) else _refuse(name, x)
+    if hasattr(x, "toarray"):
+        fail(name, f"a sparse {type(x).__name__}", "Pass its toarray().")
+    if x is None or isinstance(x, str | bytes | dict | set | jax.ShapeDtypeStruct):
+        _refuse(name, x)
+    if is_traced(x):  # a list of traced numbers
+        try:
+            return jnp.asarray(x)
+        except (TypeError, ValueError):
+            _refuse(name, x)
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError):
+        fail(name, shown(x), "Pass an array of numbers, all rows of the same length.")
+    if array.dtype == object:
+        array = _numbers_of(name, x, array)
+    if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, jnp.floating):
+        _refuse(name, array)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(float)  # an extended precision that JAX lacks
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _refuse(name: str, x: Any) -> NoReturn:
+    dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "kind", "") == "c":
+        fail(name, f"dtype {dtype}", "Complex numbers are not supported: pass real ones.")
+    fail(name, shown(x), "Pass an array of real numbers.")
+
+
+def _numbers_of(name: str, x: Any, array: np.ndarray) -> np.ndarray:
+    """An object array (of a pandas frame, say) as floats, if it holds nothing but numbers."""
+    for entry in array.flat:
+        if not isinstance(entry, numbers.Real | np.number | np.bool_):
+            fail(name, f"the entry {shown(entry)}", "Pass an array of real numbers.")
+    try:
+        return array.astype(float)
+    except (OverflowError, TypeError, ValueError):
+        _refuse(name, x)
+
+
+def single_at_least(x: jax.Array) -> jax.Array:
+    """Half precision in single: no solver works in half precision."""
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 def check_inputs(X: Any, *, d: int | None = None, dtype: Any = None) -> jax.Array:
     """The samples: a float array (n, d) with n, d >= 1."""
-    X = float_array("X", X, (2,))
+    X = single_at_least(float_array("X", X, (2,), whole=dtype or float))
     if 0 in X.shape:
         fail("X", f"shape {X.shape}", "Pass at least one sample and one input.")
     if d is not None and X.shape[1] != d:
@@ -124,11 +272,14 @@ def check_targets(y: Any, X: jax.Array, outputs: tuple[int, ...] | None = None) 
     if outputs is not None and y.shape[1:] != outputs:
         want = (X.shape[0], *outputs)
         fail("y", f"shape {y.shape}", f"The network gives {want}: pass y of that shape.")
+    if 0 in y.shape:
+        fail("y", f"shape {y.shape}", "Pass at least one target a sample.")
     return y.astype(X.dtype)
 
 
 def check_double(name: str, dtype: Any, allow_float32: bool) -> None:
     """Refuse to draw conclusions about rank from single precision, unless told to."""
+    check_bool("allow_float32", allow_float32)
     if jnp.finfo(dtype).bits < 64 and not allow_float32:
         fail(
             name,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_finite, check_inputs, check_targets, fail, float_array
+from narrowlib._checks import (
+    check_finite,
+    check_inputs,
+    check_targets,
+    fail,
+    float_array,
+    shown,
+    single_at_least,
+)
 from narrowlib.network.activations import Activation, get_activation
 
 
@@ -25,14 +33,22 @@ class Params(NamedTuple):
     v: Array
 
 
-def check_params(params: Params) -> Params:
-    """Raise `ValueError` unless W (m, d) and v (m,) or (m, K) fit together."""
-    W = float_array("params.W", params.W, (2,))
-    v = float_array("params.v", params.v, (1, 2))
+def check_params(params: Any, name: str = "params") -> Params:
+    """The weights as a pair of float arrays: W (m, d), and v (m,) or (m, K), that fit together.
+
+    Takes any pair (W, v). Raises `ValueError` for everything else.
+    """
+    if not (isinstance(params, tuple | list) and len(params) == 2):
+        fail(name, shown(params), "Pass a narrowlib.Params, or a pair (W, v).")
+    W = single_at_least(float_array(f"{name}.W", params[0], (2,)))
+    v = single_at_least(float_array(f"{name}.v", params[1], (1, 2)))
+    if 0 in W.shape or 0 in v.shape:
+        part, x = ("W", W) if 0 in W.shape else ("v", v)
+        fail(f"{name}.{part}", f"shape {x.shape}", "Pass at least one neuron, input and output.")
     if v.shape[0] != W.shape[0]:
-        fail("params.v", f"shape {v.shape}", f"params.W has {W.shape[0]} neurons: pass as many.")
+        fail(f"{name}.v", f"shape {v.shape}", f"{name}.W has {W.shape[0]} neurons: pass as many.")
     if v.dtype != W.dtype:
-        fail("params.v", f"dtype {v.dtype}", f"params.W is {W.dtype}: convert one to the other.")
+        fail(f"{name}.v", f"dtype {v.dtype}", f"{name}.W is {W.dtype}: convert one to the other.")
     return Params(W, v)
 
 
