@@ -55,13 +55,14 @@ from narrowlib.network.hessian import Extremes as Extremes
 from narrowlib.network.hessian import hessian as hessian
 from narrowlib.network.hessian import hessian_extremes as hessian_extremes
 from narrowlib.network.hessian import hvp as hvp
-from narrowlib.network.linearization import gram as gram
-from narrowlib.network.linearization import jacobian as jacobian
-from narrowlib.network.linearization import jvp as jvp
-from narrowlib.network.linearization import vjp as vjp
+from narrowlib.network.jacobian import gram as gram
+from narrowlib.network.jacobian import jacobian as jacobian
+from narrowlib.network.jacobian import jvp as jvp
+from narrowlib.network.jacobian import vjp as vjp
 from narrowlib.network.model import OneHiddenLayer as OneHiddenLayer
 from narrowlib.network.model import Params as Params
 from narrowlib.network.model import forward as forward
+from narrowlib.network.model import half_mean_squared_error as half_mean_squared_error
 from narrowlib.network.model import loss as loss
 from narrowlib.network.starts import lecun as lecun
 from narrowlib.network.starts import mirrored_lecun as mirrored_lecun
@@ -89,7 +90,6 @@ from narrowlib.training.fingerprints import data_hash as data_hash
 from narrowlib.training.mirrored import mirrored as mirrored
 from narrowlib.training.trainer import ConstrainedTrainer as ConstrainedTrainer
 from narrowlib.training.trainer import TrainingRun as TrainingRun
-from narrowlib.training.trainer import half_mean_squared_error as half_mean_squared_error
 from narrowlib.training.trajectory import Trajectory as Trajectory
 from narrowlib.training.trajectory import trajectory as trajectory
 

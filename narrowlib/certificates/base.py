@@ -13,15 +13,15 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from narrowlib._checks import check_double, fail
 from narrowlib._files import open_archive, write_whole
+from narrowlib.network import rounding
 from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.linearization import gram
 from narrowlib.network.model import Params, check_finite_problem, check_problem
+from narrowlib.network.rounding import least_singular_value as least_singular_value
 
 FORMAT = 1
 _KINDS: dict[str, type[Certificate]] = {}
@@ -121,24 +121,6 @@ def certified_problem(
     return params, X, y, sigma
 
 
-def least_singular_value(params: Params, X: Array, sigma: Activation) -> float:
-    """σ_min(J), less what rounding in the Gram matrix and its eigenvalues can hide."""
-    K = np.asarray(gram(params, X, activation=sigma))
-    eigenvalues = np.linalg.eigvalsh(K)
-    slack = K.shape[0] * np.finfo(K.dtype).eps * eigenvalues[-1]
-    return float(np.sqrt(max(eigenvalues[0] - slack, 0.0)))
-
-
 def output_rounding(params: Params, X: Array, sigma: Activation) -> float:
-    """A bound on how far rounding moves the computed outputs, in the norm over all samples.
-
-    Sums of d and of m terms err by at most d ε and m ε of their absolute terms; |σ′| ≤ 1.13 for
-    every smooth activation of the registry.
-    """
-    eps = float(jnp.finfo(X.dtype).eps)
-    d, m = X.shape[1], params.W.shape[0]
-    Z = X @ params.W.T
-    error_Z = d * eps * (jnp.abs(X) @ jnp.abs(params.W).T)
-    error_phi = 1.13 * error_Z + 4 * eps * (1 + jnp.abs(sigma.fn(Z)))
-    error = error_phi + m * eps * jnp.abs(sigma.fn(Z))
-    return float(jnp.linalg.norm(error @ jnp.abs(params.v)))
+    """A bound on how far rounding moves the computed outputs, in the norm over all samples."""
+    return float(rounding.output_rounding(params, X, sigma))

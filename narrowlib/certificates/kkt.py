@@ -20,7 +20,8 @@ from narrowlib.certificates.kkt_theory import kkt_hypotheses, stationarity_bound
 from narrowlib.constraints.base import Ball, Fixed, Product
 from narrowlib.constraints.cones import CircularCone, PairedCone
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import lipschitz_in_W, vjp
+from narrowlib.network.jacobian import vjp
+from narrowlib.network.linearization import lipschitz_in_W
 from narrowlib.network.model import Params, forward, half_mean_square
 
 FEASIBLE = 1e-9  # a violation up to this, relative to the size of the weights, is rounding

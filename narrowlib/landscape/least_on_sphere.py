@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 from narrowlib._checks import check_int, fail, float_array, is_concrete
 from narrowlib.landscape.nice_region import region_problem
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import gram, vjp
+from narrowlib.network.jacobian import gram, vjp
 from narrowlib.network.model import Params
 
 

@@ -23,7 +23,8 @@ from narrowlib._checks import (
     fail,
 )
 from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.linearization import gram, lipschitz_in_W, output_sizes
+from narrowlib.network.jacobian import gram
+from narrowlib.network.linearization import lipschitz_in_W, output_sizes
 from narrowlib.network.model import Params, check_finite_problem, check_params
 
 

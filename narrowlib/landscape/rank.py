@@ -11,10 +11,9 @@ from jaxtyping import ArrayLike, Float
 
 from narrowlib._checks import check_double, fail
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import gram, jacobian
+from narrowlib.network.jacobian import gram, jacobian
 from narrowlib.network.model import Params
-
-MARGIN = 10.0  # a gap, or a distance from the threshold, by less than this factor decides nothing
+from narrowlib.network.rounding import MARGIN
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from narrowlib._checks import check_int, fail, float_array, is_concrete
 from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.linearization import gram
+from narrowlib.network.jacobian import gram
 from narrowlib.network.model import (
     Params,
     check_finite_problem,

@@ -19,6 +19,8 @@ from narrowlib._checks import (
 )
 from narrowlib.network.activations import Activation, get_activation
 
+ANY_AXES = tuple(range(1, 9))  # samples first; a loss takes what a module gives
+
 
 class Params(NamedTuple):
     """The parameters of a one-hidden-layer network, as a pytree.
@@ -139,6 +141,34 @@ def loss(
 def half_mean_square(r: Float[Array, "n *K"]) -> Float[Array, ""]:
     """The loss of a residual: the one place that fixes its scale."""
     return jnp.sum(r**2) / (2 * r.shape[0])
+
+
+def half_mean_squared_error(
+    outputs: Float[ArrayLike, "n *K"], y: Float[ArrayLike, "n *K"]
+) -> Float[Array, ""]:
+    """The book's loss, of outputs and targets of the same shape.
+
+    Args:
+        outputs: the network's, shape (n,) or (n, K).
+        y: targets, the same shape.
+
+    Returns:
+        Half the mean squared error, summed over the outputs, a scalar.
+
+    Raises:
+        ValueError: if the shapes differ; (n, 1) against (n,) would be broadcast to (n, n).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import narrowlib as nl
+        >>> float(nl.half_mean_squared_error(jnp.zeros(4), jnp.ones(4)))
+        0.5
+    """
+    outputs = float_array("outputs", outputs, ANY_AXES)
+    y = float_array("y", y, ANY_AXES, whole=outputs.dtype)
+    if outputs.shape != y.shape:
+        fail("y", f"shape {y.shape}", f"The network gives {outputs.shape}: pass y of that shape.")
+    return half_mean_square(outputs - y)
 
 
 class OneHiddenLayer(nnx.Module):

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from narrowlib.network import rounding
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import output_features, pull_back, tangent_kernel
+from narrowlib.network.linearization import linearize, output_features, pull_back, tangent_kernel
 from narrowlib.network.model import Params, half_mean_square
 from narrowlib.solvers.result import RESULTS
 
@@ -45,8 +46,7 @@ def newton_step(
 
 def rounding_floor(params: Params, X: Array, sigma: Activation) -> Array:
     """The residual that rounding in the sum over neurons leaves, however good the weights are."""
-    terms = jnp.abs(sigma.fn(X @ params.W.T)) @ jnp.abs(params.v)
-    return jnp.finfo(X.dtype).eps * jnp.linalg.norm(terms)
+    return rounding.rounding_floor(linearize(params, X, sigma))
 
 
 @partial(jax.jit, static_argnames=("sigma", "max_steps"))

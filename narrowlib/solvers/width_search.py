@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from narrowlib.landscape.rank import MARGIN
 from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import output_features, tangent_kernel
 from narrowlib.network.model import Params
+from narrowlib.network.rounding import MARGIN
 
 WIDEST = 4  # the search ends at this many times the theorem's width
 POWER_STEPS = 30

@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Key, Shaped
 
 from narrowlib._checks import check_finite, check_int, fail
 from narrowlib.constraints.base import Constraint
-from narrowlib.network.model import half_mean_square
+from narrowlib.network.model import half_mean_squared_error as half_mean_squared_error
 from narrowlib.solvers.result import RESULTS, SolverError, result_of
 from narrowlib.training.checkpoints import Checkpoints, open_checkpoints
 from narrowlib.training.epochs import Loss, Program, evaluate, first_state, run_epochs
@@ -26,32 +26,6 @@ from narrowlib.training.progress import progress_bar
 
 REPORTS = 100  # at most so many pauses in a run, unless asked for more
 EVALUATED = 1000  # samples that are evaluated together
-
-
-def half_mean_squared_error(
-    outputs: Shaped[Array, "n *K"], y: Shaped[Array, "n *K"]
-) -> Shaped[Array, ""]:
-    """The book's loss, of outputs and targets of the same shape.
-
-    Args:
-        outputs: the network's, shape (n,) or (n, K).
-        y: targets, the same shape.
-
-    Returns:
-        Half the mean squared error, summed over the outputs, a scalar.
-
-    Raises:
-        ValueError: if the shapes differ; (n, 1) against (n,) would be broadcast to (n, n).
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> import narrowlib as nl
-        >>> float(nl.half_mean_squared_error(jnp.zeros(4), jnp.ones(4)))
-        0.5
-    """
-    if outputs.shape != y.shape:
-        fail("y", f"shape {y.shape}", f"The network gives {outputs.shape}: pass y of that shape.")
-    return half_mean_square(outputs - y)
 
 
 class TrainingRun(NamedTuple):

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from strategies import arrays, normal, problem, settings
 
 import narrowlib as nl
-from narrowlib.network.linearization import BLOCK, hadamard_gram, pull_back
+from narrowlib.network.linearization import (
+    BLOCK,
+    Linearization,
+    hadamard_gram,
+    linearize,
+    tangent_kernel,
+)
 
 outputs = pytest.mark.parametrize("K", [None, 1, 3])
 names = pytest.mark.parametrize("name", nl.activations())
@@ -91,7 +97,9 @@ def test_blocks_of_the_gram_matrix(rows, dtype):
     expected = (np.asarray(A) @ np.asarray(A).T) * (np.asarray(B) @ np.asarray(B).T)
     result = hadamard_gram(A, B)
     assert result.dtype == dtype
-    np.testing.assert_allclose(result, expected, rtol=0, atol=200 * float(jnp.finfo(dtype).eps))
+    close = {"rtol": 0, "atol": 200 * float(jnp.finfo(dtype).eps)}
+    np.testing.assert_allclose(result, expected, **close)
+    np.testing.assert_allclose(tangent_kernel(A @ A.T, B), expected, **close)
 
 
 @outputs
@@ -128,7 +136,64 @@ def test_scaling_v_scales_the_jacobian():
 
 
 def test_pull_back_by_hand():
-    D = jnp.array([[1.0, 2.0], [3.0, 4.0]])
-    v, r = jnp.array([10.0, 1.0]), jnp.array([1.0, -1.0])
-    np.testing.assert_array_equal(pull_back(D, v, r), [[10.0, 2.0], [-30.0, -4.0]])
-    np.testing.assert_array_equal(pull_back(D, v[:, None], r[:, None]), pull_back(D, v, r))
+    at = Linearization(
+        X=jnp.ones((2, 1)), v=jnp.array([10.0, 1.0]), phi=jnp.zeros((2, 2)),
+        slope=jnp.array([[1.0, 3.0], [2.0, 4.0]]),
+    )  # fmt: skip
+    r = jnp.array([1.0, -1.0])
+    np.testing.assert_array_equal(at.pull_back(r), [[10.0, -30.0], [2.0, -4.0]])
+    several = at._replace(v=at.v[:, None])
+    np.testing.assert_array_equal(several.pull_back(r[:, None]), at.pull_back(r))
+
+
+@functools.partial(jax.jit, static_argnames="name")
+def everything(params, X, y, name):
+    """All that a linearization answers, and the same by automatic differentiation."""
+    at, r = (
+        linearize(params, X, nl.get_activation(name)),
+        nl.forward(params, X, activation=name) - y,
+    )
+    full = jax.jacrev(functools.partial(nl.forward, X=X, activation=name))(params)
+    full = jnp.concatenate([full.W.reshape(r.size, -1), full.v.reshape(r.size, -1)], axis=1)
+    inner = X @ X.T
+    ours = {
+        "residual": at.residual(y), "gradient": at.gradient(r), "all": at.vjp_all(r),
+        "dense": at.dense, "dense_all": at.dense_all, "gram": at.gram(inner),
+        "gram_all": at.gram_all(), "gram_all, X Xᵀ at hand": at.gram_all(inner),
+        "diagonal": at.gram_diagonal, "frobenius": at.frobenius,
+    }  # fmt: skip
+    gradient = jax.grad(functools.partial(nl.loss, activation=name))(params, X, y)
+    J = full[:, : params.W.size]
+    theirs = {
+        "residual": r, "gradient": gradient, "all": jax.tree.map(lambda g: len(X) * g, gradient),
+        "dense": J, "dense_all": full, "gram": J @ J.T,
+        "gram_all": full @ full.T, "gram_all, X Xᵀ at hand": full @ full.T,
+        "diagonal": jnp.diagonal(J @ J.T), "frobenius": jnp.linalg.norm(full),
+    }  # fmt: skip
+    return ours, theirs
+
+
+@outputs
+@pytest.mark.parametrize("name", ["tanh", "square"])
+def test_linearization_against_autodiff(K, name):
+    params, X, y, _ = setting(K)
+    ours, theirs = everything(params, X, y, name)
+    for key, value in theirs.items():
+        jax.tree.map(
+            lambda a, b, key=key: np.testing.assert_allclose(
+                a, b, rtol=1e-12, atol=1e-12, err_msg=key
+            ),
+            ours[key],
+            value,
+        )
+
+
+def test_a_linearization_passes_transformations():
+    """It is a pytree of arrays: a batch of points is a batch of linearizations."""
+    params, X, r, _ = setting(None)
+    batch = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), params)
+    at = jax.vmap(lambda p: linearize(p, X, nl.get_activation("tanh")))(batch)
+    assert at.phi.shape == (2, 4, 7)
+    second = jax.tree.map(lambda a: a[1], at)
+    doubled = jax.tree.map(lambda a: 2 * a, params)
+    np.testing.assert_allclose(second.vjp(r), nl.vjp(doubled, X, r), rtol=1e-12)
