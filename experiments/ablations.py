@@ -17,7 +17,7 @@ import optax
 
 import narrowlib as nl
 from narrowlib.constraints.base import Constraint, frozen_pytree
-from narrowlib.constraints.projections import cone_threshold, paired_part
+from narrowlib.constraints.paired import cone_threshold, paired_part
 
 jax.config.update("jax_enable_x64", True)
 

@@ -19,7 +19,7 @@ from flax import nnx
 
 import narrowlib as nl
 from narrowlib.constraints.base import Constraint, frozen_pytree
-from narrowlib.constraints.projections import paired_part
+from narrowlib.constraints.paired import paired_part
 
 FREE = {"step_size": [0.03, 0.1, 0.2, 0.5, 1.0, 2.0]}
 INSIDE = {"step_size": [0.1, 0.5, 2.0], "radius": [2.0, 8.0]}

@@ -187,7 +187,9 @@ def check_finite(name: str, x: Any) -> None:
         fail(name, f"{count} entries that are NaN or infinite", "Remove or fill them first.")
 
 
-def float_array(name: str, x: Any, ndims: tuple[int, ...], *, whole: Any = float) -> jax.Array:
+def float_array(
+    name: str, x: Any, ndims: tuple[int, ...] | None, *, whole: Any = float
+) -> jax.Array:
     """``x`` as a floating-point JAX array, whatever holds its numbers.
 
     Whole numbers and truth values become `whole`, the default float.
@@ -195,7 +197,7 @@ def float_array(name: str, x: Any, ndims: tuple[int, ...], *, whole: Any = float
     x = _real_array(name, x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(whole)
-    if x.ndim not in ndims:
+    if ndims is not None and x.ndim not in ndims:
         shapes = " or ".join(f"{k} axes" if k > 1 else "1 axis" for k in ndims)
         fail(name, f"shape {x.shape}", f"Pass an array with {shapes}.")
     return jnp.asarray(x)

@@ -168,6 +168,7 @@ TABLE = [
     case(nl.CircularCone, P.v, 0.5, zeta=-2, says=("zeta", "-2", "at least 0")),
     case(nl.CircularCone, jnp.ones(4), 0.5, says=("axis", "not (A; −A)", "mirrored start's v")),
     case(nl.CircularCone, jnp.ones(3), 0.5, says=("rows of the axis", "3", "even number")),
+    case(nl.Pairs().project, jnp.ones(3), says=("rows of v", "3", "even number")),
     case(nl.Product, W=BALL, v=None, says=("v", "None", "Free()")),
     case(nl.Product, W=0.5, v=CONE, says=("W", "0.5", "Ball, PairedCone")),
     # solvers
@@ -312,7 +313,8 @@ def test_the_table_covers_every_public_function():
     covered = {getattr(row.values[0], "__qualname__", "").split(".")[0] for row in TABLE}
     # no argument to get wrong, records without checks, and what has tests of its own
     elsewhere = {
-        "Activation", "Certificate", "Dataset", "Evaluation", "ExistenceCertificate",
+        "Activation", "Certificate", "Constraint", "Dataset", "Evaluation", "ExistenceCertificate",
+            "frozen_pytree",
         "ExistenceProof", "Experiment", "Extremes", "Fixed",
         "Free", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
         "Trajectory", "GaussNewtonState", "NearestSingular", "ProjectedGradientState",

@@ -10,20 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_number, fail
+from narrowlib._checks import check_number
 from narrowlib.certificates.base import (
     Certificate,
     certified_problem,
     least_singular_value,
 )
 from narrowlib.certificates.kkt_theory import kkt_hypotheses, stationarity_bound
-from narrowlib.constraints.base import Ball, Fixed, Product
-from narrowlib.constraints.cones import CircularCone, PairedCone
+from narrowlib.constraints.base import Constraint, Product, as_product
 from narrowlib.network.activations import Activation
 from narrowlib.network.jacobian import vjp
 from narrowlib.network.linearization import lipschitz_in_W
 from narrowlib.network.model import Params, forward, half_mean_square
 
+# the arrays of a set that lie in a file under their own names; others get the part's name behind
+OWN_NAMES = {"W": ("center", "radius", "per_neuron"), "v": ("zeta", "kappa", "axis", "half_angle")}
 FEASIBLE = 1e-9  # a violation up to this, relative to the size of the weights, is rounding
 
 
@@ -183,8 +184,7 @@ def kkt_certificate(
         The KKT theorem and its version for approximate KKT points (ours).
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
-    if not isinstance(constraint, Product):
-        fail("constraint", type(constraint).__name__, "Pass a narrowlib.Product.")
+    constraint = as_product(constraint)
     F = forward(params, X, activation=sigma)
     r, n = F - y, X.shape[0]
     if target_loss is None:
@@ -225,7 +225,7 @@ def kkt_certificate(
         start_output=facts["start_output"],
         sigma_min=s,
         lipschitz=L,
-        sets={"W": type(constraint.W).__name__, "v": type(constraint.v).__name__},
+        sets={name: _kind(getattr(constraint, name)) for name in Params._fields},
         hypotheses=hypotheses,
         radius=facts["radius"],
         guaranteed_radius=guaranteed,
@@ -250,8 +250,7 @@ def _place(
         "radius": None,
         "least_move": None,
     }
-    if isinstance(constraint.W, Ball):
-        ball = constraint.W
+    if (ball := constraint.W.as_ball()) is not None:
         rows = jnp.linalg.norm(params.W - ball.center, axis=1)
         multiplier = np.asarray(ball.multiplier(params.W, gradient.W))
         start = forward(Params(ball.center, params.v), X, activation=sigma)
@@ -268,24 +267,13 @@ def _place(
     return facts
 
 
+def _kind(part: Constraint) -> str:
+    return (part.describe() or (type(part).__name__, {}))[0]
+
+
 def _arrays(params: Params, X: Array, y: Array, constraint: Product) -> dict[str, np.ndarray]:
     arrays: dict[str, Any] = {"X": X, "y": y, "W": params.W, "v": params.v}
-    if isinstance(constraint.W, Ball):
-        arrays |= {
-            "center": constraint.W.center,
-            "radius": constraint.W.radius,
-            "per_neuron": constraint.W.per_neuron,
-        }
-    if isinstance(constraint.W, Fixed):
-        arrays["fixed_W"] = constraint.W.value
-    if isinstance(constraint.v, Fixed):
-        arrays["fixed_v"] = constraint.v.value
-    if isinstance(constraint.v, PairedCone):
-        arrays |= {"zeta": constraint.v.zeta, "kappa": constraint.v.kappa}
-    if isinstance(constraint.v, CircularCone):
-        arrays |= {
-            "axis": constraint.v.axis,
-            "half_angle": constraint.v.half_angle,
-            "zeta": constraint.v.zeta,
-        }
+    for part, own in OWN_NAMES.items():
+        for name, value in (getattr(constraint, part).describe() or ("", {}))[1].items():
+            arrays[name if name in own else f"{name}_{part}"] = value
     return {name: np.asarray(value) for name, value in arrays.items()}

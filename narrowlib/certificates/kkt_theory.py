@@ -10,9 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from narrowlib.certificates.base import least_singular_value
-from narrowlib.constraints.base import Ball, Product
-from narrowlib.constraints.cones import CircularCone, PairedCone
-from narrowlib.constraints.projections import paired_part
+from narrowlib.constraints.base import CrossSection, Product
 from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import lipschitz_in_W
 from narrowlib.network.model import Params
@@ -34,27 +32,23 @@ def kkt_hypotheses(
     params: Params, X: Array, constraint: Product, sigma: Activation
 ) -> tuple[dict[str, bool], float | None]:
     """The KKT theorem's hypotheses about the feasible set, and the radius that it allows."""
-    ball, cone, m = constraint.W, constraint.v, params.W.shape[0]
+    m = params.W.shape[0]
+    ball, section = constraint.W.as_ball(), constraint.v.cross_section(m)
     half, mirrored = m // 2, False
-    if isinstance(ball, Ball):
+    if ball is not None:
         mirrored = m % 2 == 0 and bool(jnp.all(ball.center[:half] == ball.center[half:]))
     hypotheses = {
         "smooth activation": sigma.smooth,
-        "W in a ball": isinstance(ball, Ball),
+        "W in a ball": ball is not None,
         "mirrored start": mirrored,
-        "v in a paired or a circular cone": isinstance(cone, PairedCone | CircularCone),
-        "ζ > 0": isinstance(cone, PairedCone | CircularCone) and float(cone.zeta) > 0,
+        "v in a paired or a circular cone": section is not None,
+        "ζ > 0": section is not None and float(section.height) > 0,
     }
-    if not (mirrored and isinstance(ball, Ball) and sigma.smooth):
+    if ball is None or section is None or not (mirrored and sigma.smooth):
         return hypotheses, None
-    if isinstance(cone, PairedCone):
-        over = _over_paired_cone(ball.center, X, cone, sigma)
-    elif isinstance(cone, CircularCone):
-        over = _over_circular_cone(ball.center, X, cone, sigma)
-    else:
-        return hypotheses, None
+    over = over_cone(ball.center, X, section, sigma)
     hypotheses["full rank at the start"] = over.start > 0
-    if isinstance(cone, CircularCone):
+    if section.spread > 0:
         hypotheses["full rank in the whole cone"] = over.least > 0
     scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
     # samples that are all zero have neither rank nor a rate
@@ -77,28 +71,18 @@ class OverCone(NamedTuple):
     rate: float
 
 
-def _over_paired_cone(center: Array, X: Array, cone: PairedCone, sigma: Activation) -> OverCone:
-    half = jnp.ones(center.shape[0] // 2, X.dtype)
-    unit = Params(center, jnp.concatenate([half, -half]))
-    start = least_singular_value(unit, X, sigma)
-    return OverCone(start, start, float(cone.kappa) * float(lipschitz_in_W(unit, X, sigma)))
-
-
-def _over_circular_cone(center: Array, X: Array, cone: CircularCone, sigma: Activation) -> OverCone:
+def over_cone(center: Array, X: Array, section: CrossSection, sigma: Activation) -> OverCone:
     r"""See `OverCone`.
 
-    At height 1 the cone holds $(A_0 + E; -A_0 - E)$ with $\|E\| \le \|A_0\| \tan\theta$. J is
-    linear in V, and the norm of $J(W_0, (E; -E))$ is at most
+    At height 1 the cone holds $v + (E; -E)$ with $\|E\| \le$ `spread`, up to entries that are
+    larger, which only help. J is linear in v, and the norm of $J(W_0, (E; -E))$ is at most
     $\sqrt2\, \|E\| \max_j \|\mathrm{diag}(\sigma'(X w_j))\, X\|$.
     """
-    axis = jnp.asarray(cone.axis, X.dtype)
-    at_axis = Params(center, axis)
-    half = paired_part(axis)
-    spread = float(jnp.linalg.norm(half)) * math.tan(float(cone.half_angle))
-    slopes = sigma.derivative(X @ center.T)
-    largest = max(float(jnp.linalg.norm(column[:, None] * X, 2)) for column in slopes.T)
-    start = least_singular_value(at_axis, X, sigma)
-    sizes = jnp.linalg.norm(half.reshape(half.shape[0], -1), axis=1)
-    longest = float(jnp.max(sizes))
-    rate = float(lipschitz_in_W(at_axis, X, sigma)) / longest
-    return OverCone(start, start - math.sqrt(2) * spread * largest, rate * (longest + spread))
+    at = Params(center, jnp.asarray(section.v, X.dtype))
+    start, rate = least_singular_value(at, X, sigma), float(lipschitz_in_W(at, X, sigma))
+    least = start
+    if section.spread > 0:
+        slopes = sigma.derivative(X @ center.T)
+        largest = max(float(jnp.linalg.norm(column[:, None] * X, 2)) for column in slopes.T)
+        least = start - math.sqrt(2) * section.spread * largest
+    return OverCone(start, least, rate * section.stretch)

@@ -1,59 +1,34 @@
-"""Constraint sets as objects: the trainer and the certificate receive the same one.
+r"""What a constraint set says of itself, and the sets without a shape: `Free`, `Fixed`, `Product`.
 
-Each set knows three things: the nearest point (`project`), how far a point is from it
-(`violation`), and how nearly a gradient is balanced by its normal cone
-(`normal_cone_residual`). The last rests on `tangent`, the projection of a direction on the
-tangent cone: by Moreau's decomposition what the tangent cone leaves of −∇ℓ is the nearest
+Nothing outside this package asks of which class a set is. It asks the set: for the nearest point
+(`project`), how far a point is from it (`violation`), and how nearly a gradient is balanced by its
+normal cone (`normal_cone_residual`). The last rests on `tangent`, the projection of a direction on
+the tangent cone: by Moreau's decomposition what the tangent cone leaves of −∇ℓ is the nearest
 element of the normal cone, and its length is dist(−∇ℓ, N(x)).
 
-All are frozen dataclasses and pytrees whose numbers are leaves, so that a sweep may `vmap` over
-radii. A face of the set counts as active at x when x is within √eps of it, relative to size.
+All are pytrees whose numbers are leaves, so that a sweep may `vmap` over radii. A face of the set
+counts as active at x when x is within √eps of it, relative to size.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from narrowlib._checks import check_number, fail, float_array, is_concrete
-from narrowlib.constraints.projections import project_ball
-from narrowlib.network.model import Params
+from narrowlib._checks import check_finite, fail, float_array, is_concrete, shown
+from narrowlib.constraints.lengths import length
+from narrowlib.constraints.pytrees import ensure_pytree, frozen_pytree
+from narrowlib.network.model import Params, check_params
 
-Class = TypeVar("Class", bound=type)
+if TYPE_CHECKING:
+    from narrowlib.constraints.ball import Ball
 
-
-@dataclass_transform(frozen_default=True)
-def frozen_pytree(*meta: str) -> Callable[[Class], Class]:
-    """Make a class a frozen dataclass whose fields are pytree leaves, but for the static ones.
-
-    JAX rebuilds it without calling `__init__`: what a user passes is checked, what a
-    transformation passes through (tracers, batches, placeholders) is not.
-    """
-
-    def decorate(cls: Class) -> Class:
-        cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-        data = [field.name for field in dataclasses.fields(cls) if field.name not in meta]
-
-        def flatten(self: Any) -> tuple[list, tuple]:
-            leaves = [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in data]
-            return leaves, tuple(getattr(self, name) for name in meta)
-
-        def unflatten(static: tuple, leaves: Iterable[Any]) -> Any:
-            self = object.__new__(cls)
-            for name, value in zip((*data, *meta), (*leaves, *static), strict=True):
-                object.__setattr__(self, name, value)
-            return self
-
-        jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
-        return cls
-
-    return decorate
+PROJECTS = ("project", "tangent", "violation")  # whoever changes one of them makes another set
+DESCRIBES = ("describe", "as_ball", "cross_section", "is_free", "is_fixed")
 
 
 def tolerance(x: Array) -> Array:
@@ -61,30 +36,122 @@ def tolerance(x: Array) -> Array:
     return jnp.sqrt(jnp.finfo(x.dtype).eps).astype(x.dtype)
 
 
+class CrossSection(NamedTuple):
+    r"""What the KKT theorem asks of a cone of output weights: its points of height 1.
+
+    With one of them, v, the height scales the Jacobian: $J(W, hv) = h\,J(W, v)$. All others of
+    height 1 are $v + (E; -E)$ with $\|E\| \le$ `spread`, up to entries that are larger than v's.
+
+    Args:
+        v: output weights of height 1, (u; −u).
+        height: the least height, ζ.
+        spread: how far the others lie to the side; 0 where their entries are only larger.
+        stretch: the most by which they exceed the largest neuron's size in v, a factor.
+    """
+
+    v: Array
+    height: Any
+    spread: float
+    stretch: float
+
+
 class Constraint:
-    """A closed convex set; what the sets of this library have in common."""
+    r"""A closed convex set, described by itself.
+
+    A set of one's own is a subclass with `project`. That is enough for `ConstrainedTrainer`,
+    `ProjectedGradient` and `projected`. With `tangent` it knows stationary points, with `scalable`
+    and `least_scale` the ray of output weights; `describe` is for a set that `verifier.py` knows
+    too. A subclass need not be decorated: the arrays and sets among its attributes are leaves of a
+    pytree, all else about it is fixed when a program is compiled. With `frozen_pytree` numbers are
+    leaves too.
+
+    A subclass that changes `project`, `tangent` or `violation` of a set describes itself anew.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import narrowlib as nl
+        >>> class Box(nl.Constraint):
+        ...     def __init__(self, top):
+        ...         self.top = top
+        ...
+        ...     def project(self, x):
+        ...         return jnp.clip(x, -self.top, self.top)
+        >>> float(Box(0.5).violation(jnp.array([3.5, 4.5])))
+        5.0
+    """
 
     scalable: ClassVar[bool] = False  # whether αx stays in the set for every large enough α
+    is_free: ClassVar[bool] = False  # whether it is the whole space: nothing is asked
+    is_fixed: ClassVar[bool] = False  # whether it is one point: nothing moves
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        ensure_pytree(cls, lambda value: isinstance(value, Constraint))
+        return object.__new__(cls)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if any(name in vars(cls) for name in PROJECTS):
+            for name in set(DESCRIBES) - set(vars(cls)):
+                setattr(cls, name, vars(Constraint)[name])
 
     def project(self, x: Array) -> Array:
-        """The nearest point of the set."""
-        raise TypeError(f"{type(self).__name__} has no projection")
+        """The nearest point of the set, in x's shape and precision."""
+        self._lacks("no projection: write its method project(x)")
 
     def tangent(self, x: Array, direction: Array) -> Array:
         """The nearest element of the tangent cone at x (a point of the set) to a direction."""
-        raise TypeError(f"{type(self).__name__} has no tangent cone")
+        self._lacks("no tangent cone: write its method tangent(x, direction)")
 
     def least_scale(self, x: Array) -> Array:
         """The least α for which αx lies in the set, where every larger α does too."""
-        raise TypeError(f"{type(self).__name__} holds no rays")
+        self._lacks("no rays: ask only a set that is scalable, and has a method least_scale(x)")
 
     def violation(self, x: Array) -> Array:
-        """The Euclidean distance from x to the set, in x's units."""
-        return jnp.linalg.norm(x - self.project(x))
+        """The Euclidean distance from x to the set, in x's units; its gradient inside is 0."""
+        x = float_array("x", x, None)
+        return length(x - self.project(x))
 
     def normal_cone_residual(self, x: Array, gradient: Array) -> Array:
         """dist(−gradient, N(x)): zero exactly where x is stationary on the set."""
-        return jnp.linalg.norm(self.tangent(x, -gradient))
+        return length(self.tangent(x, -float_array("gradient", gradient, None)))
+
+    def as_ball(self) -> Ball | None:
+        """The set as a `Ball` of matrices with neuron j in row j, if it is one.
+
+        It may be one ball or one a neuron: see its `per_neuron`.
+        """
+        return None
+
+    def cross_section(self, m: int) -> CrossSection | None:
+        """For m output weights, where the set is a cone of the KKT theorem."""
+        return None
+
+    def describe(self) -> tuple[str, dict[str, Any]] | None:
+        """The set for a certificate's file: its kind and arrays, as `verifier.py` knows them."""
+        return None
+
+    def _lacks(self, what: str) -> NoReturn:
+        fail("constraint", type(self).__name__, f"It has {what}.")
+
+
+def check_constraint(name: str, value: Any) -> Constraint:
+    """A set, and not a class of sets or a rule that makes one."""
+    if not isinstance(value, Constraint):
+        fail(name, shown(value), "Pass a constraint such as Ball, PairedCone or Free().")
+    return value
+
+
+def point_and_direction(x: Any, direction: Any) -> tuple[Array, Array]:
+    """The checked arguments of `tangent`."""
+    x = float_array("x", x, None)
+    direction = float_array("direction", direction, None, whole=x.dtype).astype(x.dtype)
+    if direction.shape != x.shape:
+        fail("direction", f"shape {direction.shape}", f"The point has shape {x.shape}.")
+    check_finite("x", x)
+    check_finite("direction", direction)
+    return x, direction
 
 
 @frozen_pytree()
@@ -99,15 +166,26 @@ class Free(Constraint):
     """
 
     scalable: ClassVar[bool] = True
+    is_free: ClassVar[bool] = True
 
     def project(self, x: Array) -> Array:
-        return x
+        return float_array("x", x, None)
 
     def tangent(self, x: Array, direction: Array) -> Array:
-        return direction
+        return point_and_direction(x, direction)[1]
 
     def least_scale(self, x: Array) -> Array:
-        return jnp.asarray(-jnp.inf, x.dtype)
+        return jnp.asarray(-jnp.inf, float_array("x", x, None).dtype)
+
+    def describe(self) -> tuple[str, dict[str, Any]]:
+        return "Free", {}
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
 
 
 @frozen_pytree()
@@ -115,7 +193,10 @@ class Fixed(Constraint):
     """The set of one point: what it holds does not move.
 
     Args:
-        value: the point.
+        value: the point; a shape that broadcasts to the parameter's is enough.
+
+    Raises:
+        ValueError: if the value is no array of finite numbers.
 
     Example:
         >>> import jax.numpy as jnp
@@ -125,78 +206,23 @@ class Fixed(Constraint):
     """
 
     value: Array
+    is_fixed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", float_array("value", self.value, None))
+        check_finite("value", self.value)
 
     def project(self, x: Array) -> Array:
+        x = float_array("x", x, None)
+        if not _broadcasts(self.value.shape, x.shape):
+            fail("value", f"shape {self.value.shape}", f"The parameter has shape {x.shape}.")
         return jnp.broadcast_to(self.value, x.shape).astype(x.dtype)
 
     def tangent(self, x: Array, direction: Array) -> Array:
-        return jnp.zeros_like(direction)
+        return jnp.zeros_like(point_and_direction(x, direction)[1])
 
-
-@frozen_pytree("per_neuron")
-class Ball(Constraint):
-    r"""Hidden weights within ε of the start: $\|W - W_0\|_F \le \varepsilon$, or row by row.
-
-    Args:
-        center: $W_0$, shape (m, d).
-        radius: $\varepsilon \ge 0$.
-        per_neuron: one ball for each row instead of one for the whole matrix.
-
-    Raises:
-        ValueError: if the radius is negative or the center is not finite.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> import narrowlib as nl
-        >>> ball = nl.Ball(center=jnp.zeros((2, 2)), radius=1.0)
-        >>> W = jnp.array([[0.6, 0.0], [0.0, 0.8]])
-        >>> pull = -3.0 * W  # a gradient that points straight inwards is balanced by the sphere
-        >>> round(float(ball.normal_cone_residual(W, pull)), 6)
-        0.0
-        >>> round(float(ball.multiplier(W, pull)), 6)
-        3.0
-
-    References:
-        The KKT theorem.
-    """
-
-    center: Array
-    radius: Any
-    per_neuron: bool = False
-
-    def __post_init__(self) -> None:
-        if is_concrete(self.center):
-            float_array("center", self.center, (1, 2))
-            if not np.all(np.isfinite(np.asarray(self.center))):
-                fail("center", "entries that are NaN or infinite", "Pass a finite center.")
-        check_number("radius", self.radius, minimum=0)
-
-    @property
-    def _axis(self) -> int | None:
-        return -1 if self.per_neuron else None
-
-    def _active(self, delta: Array) -> Array:
-        norm = jnp.linalg.norm(delta, axis=self._axis, keepdims=True)
-        return norm >= self.radius * (1 - tolerance(delta))
-
-    def project(self, x: Array) -> Array:
-        return project_ball(x, center=self.center, radius=self.radius, per_neuron=self.per_neuron)
-
-    def multiplier(self, x: Array, gradient: Array) -> Array:
-        """λ ≥ 0 with −gradient ≈ λ (x − center), 0 inside: a scalar, or (m,) per neuron."""
-        delta = x - self.center
-        square = jnp.sum(delta**2, axis=self._axis, keepdims=True)
-        push = jnp.sum(-gradient * delta, axis=self._axis, keepdims=True)
-        at_center = square == 0  # a ball of radius 0: every gradient is balanced, see tangent
-        multiplier = jnp.where(at_center, 0, jnp.maximum(push, 0) / jnp.where(at_center, 1, square))
-        multiplier = jnp.where(self._active(delta), multiplier, 0)
-        return multiplier[..., 0] if self.per_neuron else multiplier.reshape(())
-
-    def tangent(self, x: Array, direction: Array) -> Array:
-        multiplier = self.multiplier(x, -direction)
-        multiplier = multiplier[..., None] if self.per_neuron else multiplier
-        rest = direction - multiplier * (x - self.center)
-        return jnp.where(jnp.asarray(self.radius) == 0, 0, rest)
+    def describe(self) -> tuple[str, dict[str, Any]]:
+        return "Fixed", {"fixed": self.value}
 
 
 @frozen_pytree()
@@ -224,20 +250,51 @@ class Product:
 
     def __post_init__(self) -> None:
         for name, part in (("W", self.W), ("v", self.v)):
-            if not isinstance(part, Constraint):
-                fail(name, repr(part), "Pass a constraint such as Ball, PairedCone or Free().")
+            check_constraint(name, part)
 
     def project(self, params: Params) -> Params:
         """The nearest feasible parameters."""
+        params = check_params(params)
         return Params(W=self.W.project(params.W), v=self.v.project(params.v))
 
     def violation(self, params: Params) -> Array:
-        """The Euclidean distance from the parameters to the set."""
-        return jnp.hypot(self.W.violation(params.W), self.v.violation(params.v))
+        """The Euclidean distance from the parameters to the set; its gradient inside is 0."""
+        params = check_params(params)
+        return _hypotenuse(self.W.violation(params.W), self.v.violation(params.v))
 
     def normal_cone_residual(self, params: Params, gradient: Params) -> Array:
         """dist(−gradient, N(params)): zero exactly at KKT points."""
-        return jnp.hypot(
+        params, gradient = check_params(params), check_params(gradient, "gradient")
+        return _hypotenuse(
             self.W.normal_cone_residual(params.W, gradient.W),
             self.v.normal_cone_residual(params.v, gradient.v),
         )
+
+
+def _hypotenuse(a: Array, b: Array) -> Array:
+    return length(jnp.stack([a, b]))
+
+
+def as_product(constraint: Any) -> Product:
+    """A `Product` from one, or from the sets of a `OneHiddenLayer` by path.
+
+    Args:
+        constraint: a `Product`, or a mapping such as `trainer.sets(net)` gives it, with sets for
+            "W" and "v"; what is missing is `Free()`.
+
+    Returns:
+        The `Product`.
+
+    Raises:
+        ValueError: if it is neither, or holds another path.
+    """
+    if isinstance(constraint, Product):
+        return constraint
+    if not isinstance(constraint, Mapping):
+        got = type(constraint).__name__ if is_concrete(constraint) else shown(constraint)
+        mend = "Pass a narrowlib.Product, or sets by path: {'W': …, 'v': …}."
+        fail("constraint", got, mend)
+    for path in constraint:
+        if path not in Params._fields:
+            fail("constraint", repr(path), "The parameters of this network are W and v.")
+    return Product(**{name: constraint.get(name, Free()) for name in Params._fields})

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from narrowlib.constraints.base import Ball, Product
-from narrowlib.constraints.cones import PairedCone
+from narrowlib.constraints.ball import Ball
+from narrowlib.constraints.base import Product
+from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
     Verdict,

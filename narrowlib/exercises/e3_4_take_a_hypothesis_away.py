@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from scipy.optimize import nnls
 
-from narrowlib.constraints.base import Ball, Product
-from narrowlib.constraints.cones import PairedCone
+from narrowlib.constraints.ball import Ball
+from narrowlib.constraints.base import Product
+from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import Verdict, as_weights_of, exercise, numeric_exercise
 from narrowlib.network.starts import mirrored_lecun

@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from narrowlib.certificates.kkt import KKTCertificate, kkt_certificate
-from narrowlib.constraints.base import Ball, Constraint, Product
-from narrowlib.constraints.cones import CircularCone, PairedCone
+from narrowlib.constraints.ball import Ball
+from narrowlib.constraints.base import Constraint, Product
+from narrowlib.constraints.circular import CircularCone
 from narrowlib.constraints.kernels import OfNeurons
+from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import Verdict, exercise, numeric_exercise
 from narrowlib.network.starts import mirrored_lecun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -188,6 +188,8 @@ class OneHiddenLayer(nnx.Module):
         >>> bool(abs(net(jax.numpy.ones((5, 3)))).max() < 1e-6)  # a mirrored start computes zero
         True
     """
+
+    neuron_axes: ClassVar[dict[str, int]] = {"W": 0, "v": 0}  # neurons in rows, not as in Flax
 
     def __init__(self, params: Params, *, activation: str | Activation = "tanh"):
         params = check_params(params)

@@ -24,7 +24,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from narrowlib.constraints.base import Ball, Product
+from narrowlib.constraints.ball import Ball
+from narrowlib.constraints.base import Product
 from narrowlib.network.linearization import output_features, pull_back, tangent_kernel
 from narrowlib.network.model import Params
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_int, check_number, fail
-from narrowlib.constraints.base import Ball, Fixed, Free, Product, frozen_pytree
+from narrowlib.constraints.ball import Ball
+from narrowlib.constraints.base import Fixed, Free, Product, frozen_pytree
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params, check_finite_problem, check_problem
 from narrowlib.solvers.gauss_newton_step import Linear, attempt

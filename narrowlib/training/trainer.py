@@ -16,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Key, Shaped
 
 from narrowlib._checks import check_finite, check_int, fail
 from narrowlib.constraints.base import Constraint
+from narrowlib.constraints.kernels import placed
 from narrowlib.network.model import half_mean_squared_error as half_mean_squared_error
 from narrowlib.solvers.result import RESULTS, SolverError, result_of
 from narrowlib.training.checkpoints import Checkpoints, open_checkpoints
@@ -84,7 +85,7 @@ class ConstrainedTrainer:
         >>> start = nl.OneHiddenLayer(nl.mirrored_lecun(jax.random.key(1), d=10, m=16))
         >>> trainer = nl.ConstrainedTrainer(
         ...     optax.sgd(0.3),
-        ...     {"W": nl.BallAroundStart(3.0, axis=0), "v": nl.PairedCone(zeta=0.1, kappa=10.0)},
+        ...     {"W": nl.BallAroundStart(3.0), "v": nl.PairedCone(zeta=0.1, kappa=10.0)},
         ... )
         >>> run = trainer.fit(start, data.X, data.y, epochs=500)
         >>> run.result.name, bool(run.history["loss"][-1] < run.history["loss"][0] / 10)
@@ -132,6 +133,7 @@ class ConstrainedTrainer:
         for path, rule in self.constraints.items():
             if path not in there:
                 fail("constraints", repr(path), f"The module's parameters are {', '.join(there)}.")
+            rule = placed(rule, module, path)
             made = rule if isinstance(rule, Constraint) else rule(there[path])
             if not isinstance(made, Constraint):
                 fail(f"constraints[{path!r}]", repr(made), "Let the rule return a constraint.")

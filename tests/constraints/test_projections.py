@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 from strategies import CASES, SCALES, arrays, feasible_points, projection, settings
 
 import narrowlib as nl
-from narrowlib.constraints.projections import cone_coordinates, cone_threshold, paired_part
+from narrowlib.constraints.circular import cone_coordinates
+from narrowlib.constraints.paired import cone_threshold, paired_part
 
 each_case = pytest.mark.parametrize("name", CASES)
 described = [name for name, case in CASES.items() if case.inequalities and "radius 0" not in name]

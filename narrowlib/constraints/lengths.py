@@ -1,0 +1,35 @@
+"""Euclidean lengths whose squares neither overflow nor vanish, and whose gradient at 0 is 0."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from narrowlib._checks import single_at_least
+
+Axes = tuple[int, ...] | None
+
+
+def unit_and_size(x: Array, axis: Axes = None) -> tuple[Array, Array, Array]:
+    """X divided by a power of two near its largest entry, that power, and the quotient's length.
+
+    The division is exact, and the length lies between 1/2 and 2√N, or is 0 where x is. Half
+    precision is computed with in single.
+    """
+    x = single_at_least(x)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
+    exponent = jnp.frexp(largest)[1] - 1
+    scale = jnp.maximum(jnp.ldexp(jnp.ones_like(largest), exponent), jnp.finfo(x.dtype).tiny)
+    scale = jnp.where(largest > 0, scale, 1)
+    unit = x / scale
+    square = jnp.sum(unit**2, axis=axis, keepdims=True)
+    at_zero = square == 0  # NaN is not
+    size = jnp.where(at_zero, 0, jnp.sqrt(jnp.where(at_zero, 1, square)))
+    return unit, scale, size
+
+
+def length(x: Array) -> Array:
+    """The Euclidean length of all entries."""
+    _, scale, size = unit_and_size(x)
+    return (scale * size).reshape(())
