@@ -152,7 +152,9 @@ def run(record):
     rows, seeds = [], {name: record[name] for name in ("tuning", "reporting")}
     for asked in record["problems"]:
         X, static = photos(record["data"], asked["n"]), {"m": asked["widths"]}
-        found = nl.race(first_order(record, X), record["entries"], static=static, chunk=8, **seeds)
+        found = [
+            *nl.race(first_order(record, X), record["entries"], static=static, chunk=8, **seeds)
+        ]
         if asked["n"] <= record["newton_largest_n"]:
             entry = {"projected Gauss-Newton": record["newton"]}
             found += nl.race(

@@ -1,51 +1,88 @@
-"""Reading and writing data files: no pickles, no half-written files."""
+"""Reading data files: no pickles, and an error in words for what is damaged or not there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from narrowlib._checks import fail
+from narrowlib._checks import check_path, fail, shown
+from narrowlib._writing import write_whole as write_whole
+
+NO_ARCHIVE = "That file is no NumPy archive (.npz), or a damaged one."
+
+
+class Archive:
+    """The arrays of a NumPy archive; one that cannot be read is an error in words.
+
+    Args:
+        archive: as NumPy opened it, with pickles refused.
+        refuse: what to call for a damaged member.
+    """
+
+    def __init__(self, archive: np.lib.npyio.NpzFile, refuse: Any):
+        self._archive, self._refuse = archive, refuse
+        self.files = list(archive.files)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            array = self._archive[name]
+        except MemoryError:
+            raise
+        except Exception:  # whatever NumPy, zipfile and zlib say of bytes that make no sense
+            self._refuse()
+        if not isinstance(array, np.ndarray):
+            self._refuse()
+        return array
 
 
 @contextlib.contextmanager
-def open_archive(name: str, path: str | os.PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
+def open_archive(name: str, path: str | os.PathLike[str]) -> Iterator[Archive]:
     """A NumPy archive, never a pickle."""
-    with open(path, "rb") as stream:
+    path = check_path(name, path)
+
+    def refuse() -> NoReturn:
+        fail(name, repr(str(path)), NO_ARCHIVE)
+
+    with open_whole(name, path) as stream:
         try:
             archive = np.load(stream, allow_pickle=False)
-        except (ValueError, EOFError, zipfile.BadZipFile):
-            archive = None
+        except MemoryError:
+            raise
+        except Exception:  # of a file of any kind
+            refuse()
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            fail(name, repr(str(path)), "That file is no NumPy archive (.npz), or a damaged one.")
+            refuse()
         with archive:
-            yield archive
-
-
-def find_named(name: str, folders: Sequence[Path], suffix: str, what: str) -> Path:
-    """The file of this name in the first folder that has one; the error says which there are."""
-    for folder in folders:
-        file = folder / f"{name}{suffix}"
-        if file.is_file():
-            return file
-    there = sorted({file.stem for folder in folders for file in folder.glob(f"*{suffix}")})
-    fail("name", repr(name), f"There are {what} {', '.join(there) or 'nothing'}.")
+            yield Archive(archive, refuse)
 
 
 @contextlib.contextmanager
-def write_whole(path: Path) -> Iterator[BinaryIO]:
-    """A stream to a file that gets its name only once everything is written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def open_whole(name: str, path: Path) -> Iterator[BinaryIO]:
+    """A stream from a file that has to be there."""
     try:
-        with open(temporary, "wb") as stream:
-            yield stream
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        stream = open(path, "rb")  # noqa: SIM115
+    except IsADirectoryError:
+        fail(name, repr(str(path)), "That is a folder: pass a file.")
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        mend = "There is no such file." if missing else f"It cannot be read: {error.strerror}."
+        raise type(error)(f"{name}: got {str(path)!r}. {mend}") from None
+    with stream:
+        yield stream
+
+
+def find_named(name: Any, folders: Sequence[Path], suffix: str, what: str) -> Path:
+    """The file of this name in the first folder that has one; the error says which there are."""
+    if isinstance(name, str) and re.fullmatch(r"\w[\w-]*", name):  # a name, no path
+        for folder in folders:
+            file = folder / f"{name}{suffix}"
+            if file.is_file():
+                return file
+    there = sorted({file.stem for folder in folders for file in folder.glob(f"*{suffix}")})
+    fail("name", shown(name), f"There are {what} {', '.join(there) or 'nothing'}.")

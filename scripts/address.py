@@ -22,6 +22,7 @@ FILES = (
     "book/**/*.ipynb",
     "narrowlib/**/*.py",
 )
+CONFIG = ROOT / "_config.yml"
 URL = re.compile(r"https://github\.com/([A-Za-z0-9-]+/[A-Za-z0-9._-]+)")
 
 
@@ -48,36 +49,41 @@ def readdress(text: str, old: str, new: str) -> str:
 
 
 def files() -> list[Path]:
-    """The files that may hold the address."""
+    """The files that may hold the address; last the one that says which address the others have.
+
+    So a run that is killed half-way can be started again.
+    """
     found = {path for pattern in FILES for path in ROOT.glob(pattern)}
-    return sorted(p for p in found if p.is_file() and ".ipynb_checkpoints" not in p.parts)
+    whole = [p for p in found if p.is_file() and ".ipynb_checkpoints" not in p.parts]
+    return sorted(whole, key=lambda path: (path == CONFIG, path))
+
+
+def rewrite(path: Path, old: str, new: str) -> bool:
+    """Rewrites one file, and the status entry of a notebook; whether it had the address."""
+    before = path.read_bytes().decode()
+    after = readdress(before, old, new)
+    if after == before:
+        return False
+    status = book_status.read()
+    entry = status["notebooks"].get(path.relative_to(ROOT).as_posix())
+    right = entry and entry["source_sha256"] == book_status.source_sha256(json.loads(before))
+    if right:  # the outputs do not depend on the address: the hash stays right
+        entry["source_sha256"] = book_status.source_sha256(json.loads(after))
+        book_status.write(status)
+    book_status.write_text(path, after)
+    return True
 
 
 def main(url: str) -> None:
     """Rewrites the files, and the status entries of notebooks whose code it touched."""
     try:
         new = slug_of(url)
-        old = current_slug((ROOT / "_config.yml").read_text(encoding="utf-8"))
+        old = current_slug(CONFIG.read_text(encoding="utf-8"))
     except ValueError as error:
         sys.exit(str(error))
-
-    status, status_changed = book_status.read(), False
     for path in files():
-        before = path.read_bytes().decode()
-        after = readdress(before, old, new)
-        if after == before:
-            continue
-        path.write_bytes(after.encode())
-        name = path.relative_to(ROOT).as_posix()
-        print(name)
-        entry = status["notebooks"].get(name)
-        # The outputs do not depend on the address, so a hash that was right is made right again.
-        if entry and entry["source_sha256"] == book_status.source_sha256(json.loads(before)):
-            entry["source_sha256"] = book_status.source_sha256(json.loads(after))
-            status_changed = True
-    if status_changed:
-        book_status.write(status)
-        print(book_status.STATUS.relative_to(ROOT).as_posix())
+        if rewrite(path, old, new):
+            print(path.relative_to(ROOT).as_posix())
     print(f"The address is https://github.com/{new}")
 
 

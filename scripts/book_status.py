@@ -1,45 +1,31 @@
 """Reads and writes `book/status.json`: when and with what each notebook was last run."""
 
-import hashlib
+import importlib.util
 import json
-import os
-import platform
-import re
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def load(name: str) -> Any:
+    """A file of the project by itself: the import of its package would take seconds."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / name)
+    assert spec is not None and spec.loader is not None  # true of every .py file
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+source_sha256 = load("book/_ext/sources.py").source_sha256
+write_whole = load("narrowlib/_writing.py").write_whole
+provenance = load("narrowlib/_provenance.py")
 STATUS = ROOT / "book" / "status.json"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "matplotlib")
 
 
-def source_sha256(notebook: dict) -> str:
-    """The hash of a notebook's code: it tells stored outputs whose code has changed since."""
-    sources = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
-    return hashlib.sha256("\n\0".join(sources).encode()).hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """The versions that the outputs depend on."""
-    return {
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-        "narrowlib": narrowlib_version(),
-    }
-
-
-def narrowlib_version() -> str:
-    """`narrowlib.__version__`, read from its file: the import takes seconds."""
-    spec = find_spec("narrowlib")
-    assert spec is not None and spec.origin is not None
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    return re.findall(r'^__version__ = "(.+)"$', source, re.MULTILINE)[0]
-
-
-def machine() -> str:
-    """This machine in a few words; the book is always run on the CPU."""
-    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, CPU only"
+def setting() -> dict:
+    """The versions and the machine that outputs come from; the book is always run on the CPU."""
+    return {"versions": provenance.versions("matplotlib"), "machine": provenance.machine()}
 
 
 def read() -> dict:
@@ -52,6 +38,10 @@ def read() -> dict:
 def write(status: dict) -> None:
     """Stores `status`; a killed run leaves the old file whole."""
     status["notebooks"] = dict(sorted(status["notebooks"].items()))
-    part = STATUS.with_suffix(".part")
-    part.write_text(json.dumps(status, indent=1) + "\n", encoding="utf-8")
-    part.replace(STATUS)
+    write_text(STATUS, json.dumps(status, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    with write_whole(path) as stream:
+        stream.write(text.encode())

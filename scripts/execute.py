@@ -4,7 +4,6 @@
 """
 
 import argparse
-import datetime
 import os
 import re
 import sys
@@ -67,10 +66,10 @@ def execute(path: Path) -> dict:
     if found := complaints(notebook):
         raise SystemExit(f"{path}: not stored.\n  " + "\n  ".join(found))
     nbformat.validate(notebook)
-    nbformat.write(notebook, path)
+    book_status.write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")
     return {
         "seconds": round(seconds, 1),
-        "executed": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "executed": book_status.provenance.today(),
         "cells": sum(cell.cell_type == "code" for cell in notebook.cells),
         "source_sha256": book_status.source_sha256(notebook),
     }
@@ -85,7 +84,8 @@ def main() -> None:
     if unknown := [path for path in named if path not in everything]:
         sys.exit(f"No notebook of the book: {', '.join(map(str, unknown))}")
 
-    setting = {"versions": book_status.versions(), "machine": book_status.machine()}
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    setting = book_status.setting()
     old = book_status.read()
     others = {str(p.relative_to(ROOT)) for p in everything if p not in named}
     if named and others & set(old["notebooks"]) and {k: old[k] for k in setting} != setting:
@@ -95,7 +95,6 @@ def main() -> None:
             "Run 'make execute' without NB, so that one line holds for all."
         )
 
-    os.environ["JAX_PLATFORMS"] = "cpu"
     for path in named or everything:
         name = path.relative_to(ROOT).as_posix()
         print(f"{name} ... ", end="", flush=True)

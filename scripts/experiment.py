@@ -7,49 +7,29 @@ The paper's scale, which the chapters read, is kept with the project; the others
 """
 
 import argparse
-import json
-import subprocess
+import dataclasses
 import sys
 from pathlib import Path
 
-import book_status
 from book_status import ROOT
 
-from narrowlib._files import write_whole
-from narrowlib.study.experiment import SCALES, load_experiment
+from narrowlib import _provenance
+from narrowlib.study.experiments import SCALES, load_experiment
 
 EXPERIMENTS = ROOT / "experiments"
 RESULTS = ROOT / "benchmarks" / "results" / "experiments"
 
 
-def commit(name: str) -> str:
-    """The commit that is checked out, with a plus where what the rows come from has changed."""
-    try:
-        head = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-        ).stdout.strip()
-        sources = f"experiments/{name}.py", "narrowlib", ":!narrowlib/exercises"
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", *sources],
-            cwd=ROOT, capture_output=True, text=True,
-        ).stdout.strip()  # fmt: skip
-    except OSError:
-        return "unknown"
-    return f"{head}+" if head and changed else head or "unknown"
-
-
 def save(path: Path, results: Path, scale: str = "paper") -> Path:
     """Runs one experiment; a killed run leaves the old results whole."""
     done = load_experiment(path).run(scale)
-    here = {"versions": book_status.versions(), "machine": book_status.machine()}
-    provenance = done.provenance | here | {"commit": commit(path.stem)}
-    saved = {"name": done.name, "record": done.record, "rows": done.rows, "provenance": provenance}
-    text = json.dumps(saved, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    sources = f"experiments/{path.stem}.py", "narrowlib", ":!narrowlib/exercises"
+    provenance = done.provenance | {
+        "versions": _provenance.versions("matplotlib"),
+        "commit": _provenance.commit(ROOT, *sources),
+    }
     results.mkdir(parents=True, exist_ok=True)
-    file = results / f"{path.stem}.json"
-    with write_whole(file) as stream:
-        stream.write(text.encode())
-    return file
+    return dataclasses.replace(done, provenance=provenance).save(results / f"{path.stem}.json")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 import nbformat
-from book_status import ROOT
+from book_status import ROOT, write_whole
 
 CHAPTER = ROOT / "book/0_first_look/01_a_handful_of_neurons.ipynb"
 FIGURE = "fig-losses"
@@ -23,4 +23,5 @@ def stored(chapter: Path = CHAPTER) -> bytes:
 
 if __name__ == "__main__":
     PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_bytes(stored())
+    with write_whole(PICTURE) as stream:
+        stream.write(stored())

@@ -276,7 +276,7 @@ TABLE = [
     case(BATCHES.fit, NET, X, Y, epochs=1, key=KEY, says=("batch_size", "20", "at most 12")),
     case(nl.ConstrainedTrainer(optax.sgd(0.1), batch_size=4).fit, NET, X, Y, epochs=1,
          says=("key", "None", "pass a JAX random key")),
-    case(nl.sweep, len, seeds=[], says=("seeds", "no values", "at least one")),
+    case(nl.sweep, len, seeds=[], says=("seeds", "nothing", "at least one")),
     case(nl.race, len, {}, tuning=[0], reporting=[1], says=("entries", "nothing", "at least one")),
     case(nl.race, len, {"A": {"x": []}}, tuning=[0], reporting=[1],
          says=("entries['A']['x']", "nothing", "at least one")),
@@ -320,7 +320,7 @@ def test_the_table_covers_every_public_function():
         "Trajectory", "GaussNewtonState", "NearestSingular", "ProjectedGradientState",
         "SavedResults",
         "KKTCertificate", "NumericalRank", "Params", "RankSweep", "RESULTS", "Solution",
-        "SolverError", "Sweep", "TrainingRun", "activations", "check", "data_hash",
+        "SolverError", "Sweep", "Table", "TrainingRun", "activations", "check", "data_hash",
         "load_certificate",
     }  # fmt: skip
     assert functions - covered - elsewhere == set()

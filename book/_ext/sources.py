@@ -1,9 +1,10 @@
 """What the book is made of: the table of contents, read as files.
 
-Shared by the ledger, the status page and the tests, and free of Sphinx, so that
-all three see the same chapters and none of them needs a build to look at them.
+Shared by the ledger, the status page, the scripts and the tests, and free of Sphinx, so that
+all see the same chapters and none of them needs a build to look at them.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -66,3 +67,12 @@ def prose(root: Path) -> dict[str, str]:
 
 def code_cells(notebook: dict) -> list[dict]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def source_sha256(notebook: dict) -> str:
+    """The hash of a notebook's code cells, joined by a NUL line.
+
+    `make execute` stores it, so that outputs whose code has changed since can be told.
+    """
+    code = "\n\0".join(text(cell) for cell in code_cells(notebook))
+    return hashlib.sha256(code.encode()).hexdigest()

@@ -5,7 +5,6 @@ myst-nb's own table is empty when execution is off. `make execute` therefore wri
 `notebook-status` shows it and warns where a chapter's code is newer than its outputs.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -20,12 +19,6 @@ from . import sources
 logger = logging.getLogger(__name__)
 
 
-def source_sha256(notebook: dict) -> str:
-    """The hash that `make execute` stores: of the code cells' sources, joined by a NUL line."""
-    code = "\n\0".join(sources.text(cell) for cell in sources.code_cells(notebook))
-    return hashlib.sha256(code.encode()).hexdigest()
-
-
 def load(path: Path) -> dict:
     return json.loads(path.read_text("utf8")) if path.is_file() else {}
 
@@ -37,7 +30,7 @@ def problems(status: dict, notebooks: dict[str, dict]) -> list[str]:
         entry = entries.get(f"{name}.ipynb")
         if entry is None:
             found.append(f"{name}.ipynb has no entry in book/status.json: run `make execute`.")
-        elif entry.get("source_sha256") != source_sha256(notebook):
+        elif entry.get("source_sha256") != sources.source_sha256(notebook):
             found.append(f"{name}.ipynb has changed since it was run: run `make execute`.")
     return found
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from narrowlib.exercises._answers import Verdict, numeric_exercise
+from narrowlib.study.experiments import saved_results
 from narrowlib.study.race import compare_runs
-from narrowlib.study.saved import saved_results
 
 
 def _behind() -> int:

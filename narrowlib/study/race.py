@@ -12,12 +12,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from narrowlib._checks import check_int, check_number, fail
-from narrowlib.study.sweep import sweep_program
+from narrowlib._checks import check_bool, check_function, check_int, check_number, fail, shown
+from narrowlib._provenance import origin
+from narrowlib._runs import runs
+from narrowlib.study.sweep import (
+    Run,
+    check_found,
+    check_seeds,
+    check_settings,
+    check_traceable,
+    check_values,
+    sweep_program,
+)
+from narrowlib.study.tables import Table
 
-Run = Callable[..., Mapping[str, Any]]
+RESERVED = ("entry", "chosen", "at_edge", "grid", "results", "seconds")  # names of a row's parts
+Cells = list[tuple[dict[str, float], int]]  # settings and a seed
 
 
+@runs("host")
 def race(
     run: Run,
     entries: Mapping[str, Mapping[str, Sequence[float]]],
@@ -28,7 +41,7 @@ def race(
     static: Mapping[str, Sequence[Any]] | None = None,
     chunk: int = 16,
     vectorize: bool = True,
-) -> list[dict[str, Any]]:
+) -> Table:
     """Tune every entrant on some seeds, and report it on others.
 
     For each combination of `static` settings and each entrant, all points of its grid run on all
@@ -42,12 +55,12 @@ def race(
         tuning: seeds on which settings are chosen; a run's key is `jax.random.key(seed)`.
         reporting: seeds that the results are from. None may be a tuning seed.
         goal: the name of the scalar that is to be low.
-        static: settings that fix shapes or branches, the same for all entrants.
-        chunk: how many runs one program takes side by side.
+        static: settings that fix shapes or branches, the same for all entrants, numbers or words.
+        chunk: how many runs one program takes side by side, at most.
         vectorize: `vmap` and compile `run`; with False it is called run by run as it is.
 
     Returns:
-        A row for each combination and entrant, as JSON: the `static` settings, `entry`, `chosen`
+        A `Table`, a row for each combination and entrant: the `static` settings, `entry`, `chosen`
         (the settings), `at_edge` (those chosen at an end of their grid, where better ones may lie
         beyond), `grid` (each point with its goals, a value a tuning seed), `results` (lists by
         name, an entry a reporting seed) and `seconds` (of a reporting run, without compilation
@@ -55,7 +68,7 @@ def race(
 
     Raises:
         ValueError: if a list is empty, a reporting seed is a tuning seed, a setting has two
-            places, or the runs have no such goal.
+            places or is named like a part of a row or the goal, or the runs have no such goal.
 
     Example:
         >>> import jax, optax
@@ -75,23 +88,25 @@ def race(
     References:
         Chapter "A fair race".
     """
-    static = dict(static or {})
-    check_int("chunk", chunk, 1)
-    _check_plan(entries, static, tuning, reporting)
-    rows = []
+    check_function("run", run, "def run(key, entry, step_size): return {'loss': …}")
+    chunk, vectorize = check_int("chunk", chunk, 1), check_bool("vectorize", vectorize)
+    entries, static = _check_entries(entries, static, goal, vectorize)
+    tuning, reporting = check_seeds("tuning", tuning), check_seeds("reporting", reporting)
+    if both := set(tuning) & set(reporting):
+        fail("reporting", sorted(both), "Report on seeds that have not chosen the settings.")
+    start, rows = time.perf_counter(), []
     for choice in itertools.product(*static.values()):
         fixed = dict(zip(static, choice, strict=True))
         for entry, grid in entries.items():
-            runs = partial(run, entry=entry, **fixed)
-            go = _vectorized(runs, chunk) if vectorize else partial(_one_by_one, runs)
+            alone = partial(run, entry=entry, **fixed)
             points = [dict(zip(grid, p, strict=True)) for p in itertools.product(*grid.values())]
-            tried = go([(point, int(seed)) for point in points for seed in tuning])
-            if goal not in tried:
-                fail("goal", repr(goal), f"The runs return {', '.join(tried)}.")
-            goals = tried[goal].reshape(len(points), len(tuning))
+            most = max(len(points) * len(tuning), len(reporting))
+            go = _vectorized(alone, min(chunk, most)) if vectorize else partial(_by_one, alone)
+            tried = go([(point, seed) for point in points for seed in tuning])
+            goals = _goals(tried, goal).reshape(len(points), len(tuning))
             best = int(np.median(_failed_last(goals), 1).argmin())
             began = time.perf_counter()
-            found = go([(points[best], int(seed)) for seed in reporting])
+            found = go([(points[best], seed) for seed in reporting])
             seconds = (time.perf_counter() - began) / len(reporting)
             rows.append({
                 **fixed,
@@ -103,9 +118,10 @@ def race(
                 "results": {name: _plain(values) for name, values in found.items()},
                 "seconds": float(f"{seconds:.3g}"),
             })  # fmt: skip
-    return rows
+    return Table(rows, origin(start) | {"tuning": tuning, "reporting": reporting, "goal": goal})
 
 
+@runs("host")
 def compare_runs(a: Sequence[float | None], b: Sequence[float | None], factor: float = 2.0) -> str:
     """The book's rule for a verdict on two entrants' final losses on the same seeds.
 
@@ -129,14 +145,25 @@ def compare_runs(a: Sequence[float | None], b: Sequence[float | None], factor: f
     References:
         Chapter "A fair race".
     """
-    check_number("factor", factor, minimum=1)
-    if len(a) == 0 or len(a) != len(b):
-        fail("b", f"{len(b)} losses", f"There are {len(a)} of a: pass both on the same seeds.")
-    first, second = map(_failed_last, (a, b))
+    factor = check_number("factor", factor, minimum=1)
+    first, second = _losses("a", a), _losses("b", b)
+    if len(first) != len(second):
+        text = f"There are {len(first)} of a: pass both on the same seeds."
+        fail("b", f"{len(second)} losses", text)
     for name, low, high in (("ahead", first, second), ("behind", second, first)):
         if np.median(high) > factor * np.median(low) and (low < high).all():
             return name
     return "undecided"
+
+
+def _losses(name: str, values: Any) -> np.ndarray:
+    """One loss a seed, with infinity for those that failed."""
+    listed = check_values(name, values)
+    for value in listed:
+        number = np.asarray(np.nan if value is None else value)
+        if number.dtype.kind not in "iuf" or number.ndim:
+            fail(name, shown(value), "Pass a number for each seed, or None.")
+    return _failed_last(listed)
 
 
 def _failed_last(losses: Any) -> np.ndarray:
@@ -145,31 +172,45 @@ def _failed_last(losses: Any) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.inf)
 
 
-def _check_plan(
-    entries: Mapping[str, Mapping[str, Sequence[float]]],
-    static: dict[str, Sequence[Any]],
-    tuning: Sequence[int],
-    reporting: Sequence[int],
-) -> None:
-    lists: dict[str, Sequence[Any]] = {"entries": list(entries)}
-    lists |= {"tuning": tuning, "reporting": reporting}
-    lists |= {f"static[{k!r}]": v for k, v in static.items()}
+def _check_entries(
+    entries: Any, static: Any, goal: Any, vectorize: bool
+) -> tuple[dict[str, dict[str, list[Any]]], dict[str, list[Any]]]:
+    """The grids and the static settings, each in one place and under a name of its own."""
+    if not isinstance(entries, Mapping) or not all(isinstance(entry, str) for entry in entries):
+        fail("entries", shown(entries), "Pass a dictionary: for each entrant its grid.")
+    if not entries:
+        fail("entries", "nothing", "Pass at least one.")
+    if not isinstance(goal, str):
+        fail("goal", shown(goal), "Pass the name of a result, such as 'loss'.")
+    static, grids = check_settings("static", static), {}
+    if wrong := set(static) & set(RESERVED):
+        fail("static", sorted(wrong), f"A row has {', '.join(RESERVED)} itself: rename it.")
     for entry, grid in entries.items():
-        lists |= {f"entries[{entry!r}][{k!r}]": v for k, v in grid.items()}
-        if twice := set(grid) & set(static):
-            fail(f"entries[{entry!r}]", sorted(twice), "Give every setting one place.")
-    for name, values in lists.items():
-        if len(values) == 0:
-            fail(name, "nothing", "Pass at least one.")
-    if both := set(tuning) & set(reporting):
-        fail("reporting", sorted(both), "Report on seeds that have not chosen the settings.")
+        name = f"entries[{entry!r}]"
+        checked = check_settings(name, grid)
+        if vectorize:
+            checked = {k: check_traceable(f"{name}[{k!r}]", v) for k, v in checked.items()}
+        if twice := set(checked) & set(static):
+            fail(name, sorted(twice), "Give every setting one place.")
+        if wrong := set(checked) & {"entry", goal}:
+            fail(name, sorted(wrong), "Name settings unlike the goal, and not 'entry'.")
+        grids[entry] = checked
+    return grids, static
 
 
-def _vectorized(runs: Run, chunk: int) -> Callable[[list[tuple[dict, int]]], dict[str, np.ndarray]]:
+def _goals(tried: dict[str, np.ndarray], goal: str) -> np.ndarray:
+    if goal not in tried:
+        fail("goal", repr(goal), f"The runs return {', '.join(tried)}.")
+    if tried[goal].ndim != 1:
+        fail(f"run's {goal!r}", f"shape {tried[goal].shape[1:]}", "The goal is a scalar.")
+    return tried[goal]
+
+
+def _vectorized(run: Run, chunk: int) -> Callable[[Cells], dict[str, np.ndarray]]:
     """Runs in chunks of one size, the last filled up, by a program that is compiled once."""
-    program = sweep_program(runs, chunk=chunk)
+    program = sweep_program(run, chunk=chunk)
 
-    def go(cells: list[tuple[dict, int]]) -> dict[str, np.ndarray]:
+    def go(cells: Cells) -> dict[str, np.ndarray]:
         parts = []
         for i in range(0, len(cells), chunk):
             part = [cells[min(k, len(cells) - 1)] for k in range(i, i + chunk)]
@@ -181,9 +222,16 @@ def _vectorized(runs: Run, chunk: int) -> Callable[[list[tuple[dict, int]]], dic
     return go
 
 
-def _one_by_one(runs: Run, cells: list[tuple[dict, int]]) -> dict[str, np.ndarray]:
-    found = [dict(runs(jax.random.key(seed), **point)) for point, seed in cells]
-    return {k: np.array([np.asarray(f[k]) for f in found]) for k in found[0]}
+def _by_one(run: Run, cells: Cells) -> dict[str, np.ndarray]:
+    found = [dict(check_found(run(jax.random.key(seed), **point))) for point, seed in cells]
+    results = {}
+    for name in found[0]:
+        try:
+            results[name] = np.array([np.asarray(f[name], float) for f in found])
+        except (KeyError, TypeError, ValueError):
+            mend = "Return the same names from every run, with numbers of one shape."
+            fail(f"run's {name!r}", "something else in another run, or no number", mend)
+    return results
 
 
 def _plain(values: Any) -> Any:

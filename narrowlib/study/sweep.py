@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,59 +14,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from narrowlib._checks import check_int, fail
-from narrowlib._files import write_whole
-from narrowlib.study.saved import origin
+from narrowlib._checks import check_function, check_int, fail, is_traced, shown
+from narrowlib._provenance import origin
+from narrowlib._runs import runs
+from narrowlib.study.tables import Table, plain
+
+Run = Callable[..., Mapping[str, Any]]
+MEASURED = ("date", "versions", "seconds")  # of the provenance: not to be passed as `about`
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sweep:
-    """A tidy table, a row a run, and where it comes from.
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Sweep(Table):
+    """A table with a row a run: its settings, `seed`, and what the run gave.
+
+    `provenance` holds `date`, `versions`, `seconds`, `device`, `precision` (JAX's default), and
+    what was passed as `about`.
 
     Args:
-        columns: arrays of equal length by name: the settings, `seed`, and what the runs gave.
-            `pandas.DataFrame(sweep.columns)` reads it.
-        provenance: `date`, `versions`, `device`, `precision` (JAX's default), `seconds`, and what
-            was passed as `about`.
+        rows: a dictionary for each run.
+        provenance: where they come from.
     """
 
-    columns: dict[str, np.ndarray]
-    provenance: dict[str, Any]
 
-    def __len__(self) -> int:
-        return len(self.columns["seed"])
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The table row by row, as plain numbers and words."""
-        lists = {name: column.tolist() for name, column in self.columns.items()}
-        return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-
-    def where(self, **wanted: Any) -> dict[str, np.ndarray]:
-        """The columns of the runs with these settings."""
-        if unknown := set(wanted) - set(self.columns):
-            fail("where", sorted(unknown), f"The columns are {', '.join(self.columns)}.")
-        chosen = np.ones(len(self), bool)
-        for name, value in wanted.items():
-            chosen &= self.columns[name] == value
-        return {name: column[chosen] for name, column in self.columns.items()}
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write rows and provenance as JSON, whole or not at all; NaN and infinity as null."""
-        path = Path(path)
-
-        def plain(value: Any) -> Any:
-            return None if isinstance(value, float) and not np.isfinite(value) else value
-
-        rows = [{name: plain(value) for name, value in row.items()} for row in self.rows()]
-        saved = {"rows": rows, "provenance": self.provenance}
-        with write_whole(path) as stream:
-            text = json.dumps(saved, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-            stream.write(text.encode())
-        return path
-
-
+@runs("host")
 def sweep(
-    run: Callable[..., Mapping[str, Any]],
+    run: Run,
     *,
     seeds: Sequence[int],
     over: Mapping[str, Sequence[float]] | None = None,
@@ -86,19 +55,19 @@ def sweep(
     Args:
         run: a function of a random key and of the settings by name, which JAX can trace and
             `vmap`; it returns scalars by name. Solvers need `throw=False`.
-        seeds: whole numbers; a run's key is `jax.random.key(seed)`.
+        seeds: whole numbers, at least 0; a run's key is `jax.random.key(seed)`.
         over: settings that are numbers which may be traced (step sizes, radii), with their values.
-        static: settings that fix shapes or branches (widths, sizes, methods), with their values;
-            a compilation for each combination.
+        static: settings that fix shapes or branches (widths, sizes, methods), with their values,
+            numbers or words; a compilation for each combination.
         chunk: how many runs at a time, at most.
-        about: what else to keep in the provenance, as JSON: a commit, a data set's hash, ….
+        about: what else to keep in the provenance: a commit, a data set's hash, ….
 
     Returns:
         A `Sweep`, with static settings in front, then the others, then seeds, in order.
 
     Raises:
-        ValueError: if a list is empty, a name is used twice or is "seed", or a result is no
-            scalar.
+        ValueError: if a list is empty, a name is used twice (also by a result) or is "seed", a
+            seed is no whole number, a result is no scalar, or `about` holds what JSON cannot.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -111,51 +80,113 @@ def sweep(
         ...     return {"loss": sol.stats["loss"]}
         >>> table = nl.sweep(run, seeds=range(3), over={"step_size": [0.1, 0.3]},
         ...                  static={"m": [4, 8]})
-        >>> len(table), list(table.columns)
-        (12, ['m', 'step_size', 'seed', 'loss'])
+        >>> table
+        Sweep of 12 rows: m, step_size, seed, loss
+        >>> table.where(m=8, step_size=0.3)["loss"].shape
+        (3,)
 
     References:
         Chapter "A fair race".
     """
-    check_int("chunk", chunk, 1)
-    over, static = dict(over or {}), dict(static or {})
-    named = {**{f"over[{k!r}]": v for k, v in over.items()},
-             **{f"static[{k!r}]": v for k, v in static.items()}, "seeds": seeds}  # fmt: skip
-    for name, values in named.items():
-        if len(values) == 0:
-            fail(name, "no values", "Pass at least one.")
+    check_function("run", run, "def run(key, step_size): return {'loss': …}")
+    chunk, seeds = check_int("chunk", chunk, 1), check_seeds("seeds", seeds)
+    over = {k: check_traceable(f"over[{k!r}]", v) for k, v in check_settings("over", over).items()}
+    static = check_settings("static", static)
     if twice := (set(over) & set(static)) | ({"seed"} & (set(over) | set(static))):
         fail("over", sorted(twice), 'Give every setting one place; "seed" belongs to `seeds`.')
+    more = plain("about", {} if about is None else about)
+    if not isinstance(more, dict) or set(more) & set(MEASURED):
+        mend = f"Pass a dictionary, without {', '.join(MEASURED)}: they are measured."
+        fail("about", shown(about), mend)
     began = time.perf_counter()
-    cells = list(itertools.product(*over.values(), [int(seed) for seed in seeds]))
-    numbers = [np.array(column) for column in zip(*cells, strict=True)]
+    cells = list(itertools.product(*over.values(), seeds))
     # chunks of equal size, the last filled up: another size would be compiled anew
     chunks = -(-len(cells) // chunk)
     size = -(-len(cells) // chunks)
-    padded = [column[np.minimum(np.arange(chunks * size), len(cells) - 1)] for column in numbers]
-    keys = jax.vmap(jax.random.key)(jnp.asarray(padded[-1]))
-    settings = {k: jnp.asarray(v, float) for k, v in zip(over, padded, strict=False)}
-    parts: list[dict[str, np.ndarray]] = []
+    padded = [cells[min(i, len(cells) - 1)] for i in range(chunks * size)]
+    *values, last = (np.array(column) for column in zip(*padded, strict=True))
+    keys = jax.vmap(jax.random.key)(jnp.asarray(last))
+    inputs = {k: jnp.asarray(v, float) for k, v in zip(over, values, strict=True)}
+    rows: list[dict[str, Any]] = []
     for choice in itertools.product(*static.values()):
         fixed = dict(zip(static, choice, strict=True))
-        program = sweep_program(partial(run, **fixed), chunk=size)
-        found = {k: np.asarray(v)[: len(cells)] for k, v in program((keys, settings)).items()}
-        for name, values in found.items():
-            if values.ndim != 1:
-                fail(f"run's {name!r}", f"shape {values.shape[1:]}", "Return scalars.")
-        repeated = {k: np.full(len(cells), v) for k, v in fixed.items()}
-        inputs = dict(zip((*over, "seed"), numbers, strict=True))
-        parts.append({**repeated, **inputs, **found})
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        found = sweep_program(partial(run, **fixed), chunk=size)((keys, inputs))
+        for name, column in found.items():
+            if name in {"seed", *over, *static}:
+                fail(f"run's {name!r}", "a result of that name", "Name it unlike every setting.")
+            if column.ndim != 1:
+                fail(f"run's {name!r}", f"shape {column.shape[1:]}", "Return scalars.")
+        results = zip(*(np.asarray(column).tolist() for column in found.values()), strict=True)
+        for cell, result in zip(cells, results, strict=False):
+            named = zip((*over, "seed", *found), (*cell, *result), strict=True)
+            rows.append({**fixed, **dict(named)})
     here = {"device": jax.devices()[0].device_kind, "precision": str(jnp.zeros(()).dtype)}
-    return Sweep(columns, origin(began) | here | dict(about or {}))
+    return Sweep(rows, origin(began) | here | more)
 
 
-def sweep_program(run: Callable[..., Mapping[str, Any]], *, chunk: int) -> Callable[..., Any]:
+def sweep_program(run: Run, *, chunk: int) -> Callable[..., dict[str, Array]]:
     """What `sweep` compiles: a function of (keys, settings by name), batched in front."""
 
-    def one(cell: tuple[Array, dict[str, Array]]) -> dict[str, Any]:
+    def one(cell: tuple[Array, dict[str, Array]]) -> dict[str, Array]:
         key, settings = cell
-        return dict(run(key, **settings))
+        return {k: _real(k, v) for k, v in check_found(run(key, **settings)).items()}
 
     return jax.jit(lambda cells: jax.lax.map(one, cells, batch_size=chunk))
+
+
+def check_found(found: Any) -> Mapping[str, Any]:
+    """What a run returned: something by name."""
+    if not isinstance(found, Mapping) or not found or not all(isinstance(k, str) for k in found):
+        fail("run", shown(found), "Let it return its results by name, such as {'loss': loss}.")
+    return found
+
+
+def _real(name: str, value: Any) -> Array:
+    try:
+        if isinstance(value, str) or value is None:
+            raise TypeError
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        fail(f"run's {name!r}", shown(value), "Return numbers.")
+    if not any(
+        jnp.issubdtype(array.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)
+    ):
+        fail(f"run's {name!r}", f"dtype {array.dtype}", "Return real numbers.")
+    return array
+
+
+def check_values(name: str, values: Any) -> list[Any]:
+    """A list of at least one value, whatever holds them in order."""
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        fail(name, shown(values), "Pass a list.")
+    if getattr(values, "ndim", 1) == 0:
+        fail(name, shown(values), "Pass a list.")
+    if not (listed := list(values)):
+        fail(name, "nothing", "Pass at least one.")
+    return listed
+
+
+def check_seeds(name: str, seeds: Any) -> list[int]:
+    """Whole numbers of at least 0."""
+    return [check_int(name, seed, 0) for seed in check_values(name, seeds)]
+
+
+def check_settings(name: str, settings: Any) -> dict[str, list[Any]]:
+    """For each setting its values, which a table can hold; None is none."""
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        fail(name, shown(settings), "Pass a dictionary: for each setting a list of values.")
+    checked = {k: check_values(f"{name}[{k!r}]", v) for k, v in settings.items()}
+    for key, values in checked.items():
+        plain(f"{name}[{key!r}]", values, finite=False)
+    return checked
+
+
+def check_traceable(name: str, values: list[Any]) -> list[float]:
+    """Settings that a program may trace: numbers, no NaN; infinity may be a radius."""
+    for value in values:
+        number = not is_traced(value) and np.ndim(value) == 0 and np.asarray(value).dtype.kind
+        if number not in ("b", "i", "u", "f") or np.isnan(value):
+            fail(name, shown(value), "Pass numbers here; words go to `static`.")
+    return [np.asarray(value).item() for value in values]

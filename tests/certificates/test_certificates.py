@@ -76,7 +76,7 @@ def test_pickles_are_refused(tmp_path):
             return (pytest.fail, ("a pickle was run",))
 
     np.savez(tmp_path / "trap.npz", header=np.array([Trap()], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    with pytest.raises(ValueError, match=r"path: got .*That file is no NumPy archive"):
         nl.load_certificate(tmp_path / "trap.npz")
 
 

@@ -57,6 +57,30 @@ def test_a_second_run_changes_nothing(copy):
     assert contents(copy) == before
 
 
+@pytest.mark.parametrize("writes", [1, 3, 12])
+def test_a_run_that_was_stopped_can_be_finished(copy, tmp_path, writes):
+    """Stopped, as by a kill, after some files; then run again."""
+    code = f"""
+import os, sys
+sys.path.insert(0, "scripts")
+import address, book_status
+write, left = book_status.write_text, [{writes}]
+def stopping(path, text):
+    write(path, text)
+    left[0] -= 1
+    if not left[0]:
+        os._exit(9)
+book_status.write_text = stopping
+address.main({NEW!r})
+"""
+    whole = working_tree.copy_to(tmp_path / "whole")
+    assert address(whole, NEW).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=copy).returncode == 9
+    assert slug() in (copy / "_config.yml").read_text()
+    assert address(copy, NEW).returncode == 0
+    assert contents(copy) == contents(whole)
+
+
 def test_there_and_back(copy):
     before = contents(copy)
     address(copy, NEW)

@@ -205,7 +205,7 @@ def test_the_stored_outputs_are_those_of_the_code():
 
 def test_a_changed_or_a_new_notebook_is_stale():
     notebook = {"cells": [markdown("text"), cell(["a = 1\n", "a"]), cell("b")]}
-    entry = {"source_sha256": status.source_sha256(notebook)}
+    entry = {"source_sha256": sources.source_sha256(notebook)}
     stored = {"notebooks": {"book/a.ipynb": entry}}
     assert status.problems(stored, {"book/a": notebook}) == []
     notebook["cells"][0]["source"] = "other text"
@@ -218,7 +218,7 @@ def test_a_changed_or_a_new_notebook_is_stale():
 def test_two_cells_and_one_of_both_have_different_hashes():
     two = {"cells": [cell("a"), cell("b")]}
     one = {"cells": [cell("a\nb")]}
-    assert status.source_sha256(two) != status.source_sha256(one)
+    assert sources.source_sha256(two) != sources.source_sha256(one)
 
 
 # The small extensions.

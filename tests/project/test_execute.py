@@ -10,14 +10,15 @@ import working_tree
 
 pytestmark = pytest.mark.slow
 NAME = "book/1_part/01_page.ipynb"
+LOADED = ("book/_ext/sources.py", "narrowlib/_writing.py", "narrowlib/_provenance.py")
 
 
 @pytest.fixture
 def tree(tmp_path):
     """A project with the scripts and no book."""
     for name in working_tree.names():
-        if name.startswith("scripts/"):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
+        if name.startswith("scripts/") or name in LOADED:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes((working_tree.ROOT / name).read_bytes())
     return tmp_path
 

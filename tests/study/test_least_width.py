@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import narrowlib as nl
-from narrowlib.study.experiment import module_of
+from narrowlib.study.experiments import module_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "book" / "1_expressivity" / "06_how_narrow.ipynb"

@@ -50,7 +50,7 @@ def test_settings_are_chosen_on_tuning_seeds_and_reported_on_others(rows):
         np.testing.assert_allclose(
             row["results"]["curve"], [a["curve"] for a in alone], rtol=1e-3, atol=1e-9
         )
-    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert json.loads(json.dumps(rows.rows, allow_nan=False)) == rows.rows
 
 
 def test_the_median_decides_and_failures_are_infinite():
@@ -95,3 +95,66 @@ def test_one_that_does_not_clear_every_seed_is_not_ahead():
     assert nl.compare_runs([1, 1, 1], [1.9, 1.9, 1.9]) == "undecided"
     assert nl.compare_runs([1, 1, 1], [float("nan"), None, np.inf]) == "ahead"
     assert nl.compare_runs([None], [None]) == "undecided"
+
+
+def simple(key, *, entry, x=1.0, m=1):
+    return {"loss": x + jax.random.uniform(key), "curve": jax.numpy.ones(2)}
+
+
+@pytest.mark.parametrize(
+    "changed, says",
+    [
+        ({"entries": [1]}, r"entries: got \[1\]. Pass a dictionary"),
+        ({"entries": {"A": [1]}}, r"entries\['A'\]: got \[1\]. Pass a dictionary"),
+        ({"entries": {"A": {"x": ["a"]}}}, r"entries\['A'\]\['x'\]: got 'a'. Pass numbers"),
+        ({"entries": {"A": {"loss": [1.0]}}}, r"entries\['A'\]: got \['loss'\]. Name settings unl"),
+        ({"entries": {"A": {"entry": [1.0]}}}, r"entries\['A'\]: got \['entry'\]"),
+        ({"static": {"grid": [1]}}, r"static: got \['grid'\]. A row has entry, chosen"),
+        ({"goal": "curve"}, r"run's 'curve': got shape \(2,\). The goal is a scalar"),
+        ({"goal": None}, "goal: got None"),
+        ({"tuning": [0.5]}, "tuning: got 0.5"),
+        ({"vectorize": "no"}, "vectorize: got 'no'. Pass True or False"),
+        ({"run": lambda key, entry, x: 3.0}, "run: got 3.0. Let it return its results by name"),
+        ({"run": lambda key, entry, x: 3.0, "vectorize": False}, "run: got 3.0. Let it return"),
+        (
+            {"run": lambda key, entry, x: {"loss": "low"}, "vectorize": False},
+            "run's 'loss': got so",
+        ),
+    ],
+)
+def test_what_is_refused(changed, says):
+    plan = {"run": simple, "entries": {"A": {"x": [1.0]}}, "tuning": [0], "reporting": [1]}
+    with pytest.raises(ValueError, match=says):
+        nl.race(**(plan | changed))
+
+
+def test_a_chunk_is_no_larger_than_there_are_runs():
+    """Three tries and two reports: a program for three runs, however many are allowed."""
+    seen = []
+
+    def counted(key, *, entry, x):
+        jax.debug.callback(lambda k: seen.append(k), x)
+        return {"loss": x}
+
+    plan = dict(entries={"A": {"x": [3.0, 1.0, 2.0]}}, tuning=[0], reporting=[1, 2])
+    table = nl.race(counted, **plan, chunk=10**6)
+    jax.effects_barrier()
+    assert table[0]["chosen"] == {"x": 1.0} and len(seen) == 3 + 3
+    assert table.provenance["tuning"] == [0] and table.provenance["goal"] == "loss"
+
+
+@pytest.mark.parametrize(
+    "a, b, says",
+    [
+        ([], [1.0], "a: got nothing"),
+        (None, [1.0], "a: got None. Pass a list"),
+        ([1.0], ["b"], "b: got 'b'. Pass a number for each seed, or None"),
+        ([1.0], [[1.0]], r"b: got \[1.0\]. Pass a number for each seed"),
+        ([1.0], 3.0, "b: got 3.0. Pass a list"),
+        ("ab", [1.0, 2.0], "a: got 'ab'. Pass a list"),
+        ([1.0], [1.0, 2.0], "b: got 2 losses. There are 1 of a"),
+    ],
+)
+def test_losses_that_are_none(a, b, says):
+    with pytest.raises(ValueError, match=says):
+        nl.compare_runs(a, b)

@@ -1,4 +1,9 @@
-"""The book's long experiments: declared records, in three sizes, with one way to run them."""
+"""The book's long experiments: declared records, in three sizes, run again or read as saved.
+
+A chapter shows rows of runs that are too long for a page only together with their provenance: what
+was asked, with which versions, on what machine, how long it took, and the command that runs it
+again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import copy
 import dataclasses
 import importlib.util
 import json
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +19,69 @@ from typing import Any
 
 import jax
 
-from narrowlib._checks import fail
+from narrowlib._checks import check_choice, fail
 from narrowlib._files import find_named
-from narrowlib.study.saved import SavedResults, origin
+from narrowlib._provenance import machine, origin
+from narrowlib._runs import runs
+from narrowlib.study.tables import Table, plain
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # inside an installed package, and in a checkout
 FOLDERS = (PACKAGE / "experiments", PACKAGE.parent / "experiments")
+RESULTS = (PACKAGE / "results", PACKAGE.parent / "benchmarks" / "results" / "experiments")
 SCALES = ("seconds", "minute", "paper")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SavedResults(Table):
+    """The table of one experiment; printing it shows where its rows come from.
+
+    Args:
+        rows: a dictionary for each measurement.
+        provenance: `date`, `versions`, `machine` and `seconds` of the run; `commit` where it was
+            saved, `scale` where the experiment had several.
+        name: the experiment's name.
+        record: what was asked: every setting of the run.
+    """
+
+    name: str
+    record: dict[str, Any]
+
+    def __str__(self) -> str:
+        p = self.provenance
+        versions = ", ".join(f"{k} {v}" for k, v in p["versions"].items())
+        commit = f"commit {p['commit']}, " if "commit" in p else ""
+        scale = p.get("scale", "paper")
+        kept = "Saved results" if commit else f"A run at the scale of {scale}"
+        text = (
+            f"{kept} of {p['date']}: {len(self.rows)} rows, {commit}"
+            f"{p['seconds']:.0f} s on {p['machine']}; {versions}."
+        )
+        again = f"make experiments NAME={self.name}" + f" SCALE={scale}" * (scale != "paper")
+        return f"{textwrap.fill(text, 76)}\nTo run them again: {again}"
+
+
+@runs("host")
+def saved_results(name: str) -> SavedResults:
+    """Read the saved results of an experiment of the book.
+
+    Args:
+        name: the experiment, such as "memorize_photos".
+
+    Returns:
+        A `SavedResults`, which is a `Table`.
+
+    Raises:
+        ValueError: if there are none of that name.
+
+    Example:
+        >>> import narrowlib as nl
+        >>> photos = nl.saved_results("memorize_photos")
+        >>> bool((photos.where(data="cifar10", n=1000)["loss"] < 1e-18).all())
+        True
+    """
+    file = find_named(name, RESULTS, ".json", "saved results of")
+    return SavedResults(**json.loads(file.read_text(encoding="utf-8")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +100,7 @@ class Experiment:
     records: dict[str, dict[str, Any]]
     rows: Callable[[dict[str, Any]], list[dict[str, Any]]] = dataclasses.field(repr=False)
 
+    @runs("host")
     def run(self, scale: str = "seconds") -> SavedResults:
         """Run it, at the scale "seconds", "minute" or "paper".
 
@@ -55,16 +117,16 @@ class Experiment:
         Raises:
             ValueError: if there is no such scale.
         """
-        if scale not in self.records:
-            fail("scale", repr(scale), f"Choose one of {', '.join(self.records)}.")
-        record = copy.deepcopy(self.records[scale])
+        record = copy.deepcopy(self.records[check_choice("scale", scale, self.records)])
         began = time.perf_counter()
-        rows = json.loads(json.dumps(self.rows(record), allow_nan=False))
-        machine = f"one {jax.devices()[0].device_kind} device"
-        provenance = origin(began) | {"machine": machine, "scale": scale}
-        return SavedResults(self.name, self.records[scale], rows, provenance)
+        rows = plain("rows", self.rows(record))
+        device = jax.devices()[0]
+        here = machine("CPU only" if device.platform == "cpu" else device.device_kind)
+        provenance = origin(began) | {"machine": here, "scale": scale}
+        return SavedResults(rows, provenance, self.name, self.records[scale])
 
 
+@runs("host")
 def experiment(name: str) -> Experiment:
     """An experiment of the book by its name.
 

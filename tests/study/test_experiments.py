@@ -1,4 +1,4 @@
-"""`make experiments` runs what is named and saves rows that `saved_results` reads."""
+"""Experiments as declared, in three sizes, and their saved rows: found, complete, honest."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ import experiment
 import pytest
 
 import narrowlib as nl
-from narrowlib.study import saved
-from narrowlib.study.experiment import load_experiment
+from narrowlib.study import experiments
+from narrowlib.study.experiments import load_experiment, saved_results
 
 SOURCE = """\"\"\"How does 1/n fall?
 
@@ -25,8 +25,8 @@ def run(record):
 def test_rows_are_saved_with_their_provenance(tmp_path, monkeypatch):
     (tmp_path / "toy.py").write_text(SOURCE, "utf-8")
     file = experiment.save(tmp_path / "toy.py", tmp_path / "results")
-    monkeypatch.setattr(saved, "FOLDERS", (tmp_path / "results",))
-    results = saved.saved_results("toy")
+    monkeypatch.setattr(experiments, "RESULTS", (tmp_path / "results",))
+    results = saved_results("toy")
     assert file.name == "toy.json"
     assert results.rows == [{"n": 1, "loss": 1.0}, {"n": 2, "loss": 0.5}]
     assert results.record == {"n": [1, 2], "seeds": 3}
@@ -63,7 +63,7 @@ def test_a_scale_changes_what_it_names_and_nothing_else(tmp_path):
     small = toy.run("seconds")
     assert small.rows == [{"n": 1, "loss": 1.0}] and small.record == toy.records["seconds"]
     assert "SCALE=seconds" in str(small) and "commit" not in str(small)
-    with pytest.raises(ValueError, match=r"scale: got 'hours'\. Choose one of seconds"):
+    with pytest.raises(ValueError, match=r"scale: got 'hours'\. Choose one of 'seconds'"):
         toy.run("hours")
 
 
@@ -95,3 +95,62 @@ def test_every_experiment_still_runs_and_gives_such_rows(name):
 def test_an_experiment_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"name: got 'rave'\. There are .*kkt_points"):
         nl.experiment("rave")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "RESULTS", (tmp_path / "installed", tmp_path / "checkout"))
+    for name in ("installed", "checkout"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def write(folder, name, rows):
+    provenance = {
+        "date": "2026-01-02",
+        "commit": "abc1234",
+        "versions": {"jax": "0.9"},
+        "machine": "2 cores",
+        "seconds": 61.2,
+    }
+    whole = {"name": name, "record": {"n": [1]}, "rows": rows, "provenance": provenance}
+    (folder / f"{name}.json").write_text(json.dumps(whole), "utf-8")
+
+
+def test_rows_and_provenance_come_back(folder):
+    write(folder / "checkout", "race", [{"n": 1, "loss": 0.5}, {"n": 2, "loss": 0.25}])
+    results = nl.saved_results("race")
+    assert results.where(n=2).rows == [{"n": 2, "loss": 0.25}]
+    assert results.where(n=2, loss=1.0).rows == []
+    assert len(results.where()) == 2 and results["loss"].tolist() == [0.5, 0.25]
+    with pytest.raises(ValueError, match=r"where: got \['missing'\]\. The columns are n, loss\."):
+        results.where(missing=1)
+    said = str(results)
+    assert max(map(len, said.splitlines())) <= 76  # what a page shows
+    said = said.replace("\n", " ")
+    for part in ("2026-01-02", "abc1234", "jax 0.9", "2 cores", "61 s", "NAME=race", "2 rows"):
+        assert part in said
+
+
+def test_an_installed_package_reads_its_own(folder):
+    write(folder / "checkout", "race", [])
+    write(folder / "installed", "race", [{"n": 1}])
+    assert nl.saved_results("race").rows == [{"n": 1}]
+
+
+def test_what_is_not_there_is_named(folder):
+    write(folder / "checkout", "race", [])
+    with pytest.raises(ValueError, match=r"name: got 'rave'\. There are saved results of race\."):
+        nl.saved_results("rave")
+
+
+def test_every_experiment_has_saved_results_of_its_present_settings(pytestconfig):
+    """A changed record without a new run would show rows under settings that made others."""
+    files = sorted((pytestconfig.rootpath / "experiments").glob("*.py"))
+    assert files
+    for path in files:
+        results, declared = nl.saved_results(path.stem), nl.experiment(path.stem)
+        assert results.record == json.loads(json.dumps(declared.records["paper"])), path.stem
+        assert results.rows and results.provenance["seconds"] > 0
+    stored = (pytestconfig.rootpath / "benchmarks/results/experiments").glob("*.json")
+    assert {path.stem for path in stored} == {path.stem for path in files}
