@@ -1,19 +1,22 @@
 """Where image files come from: a path, a folder of one's own, a cache, or a download.
 
 Pooch downloads: to a temporary file first, checked against its SHA-256 before it gets its name,
-so that an interrupted download never looks like a file.
+so that an interrupted download never looks like a file. What a file holds is looked at before it
+is used.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
-from narrowlib._checks import fail
-from narrowlib._files import write_whole
+from narrowlib._checks import check_path, fail
+from narrowlib._files import open_archive, write_whole
 
 VARIABLE = "NARROWLIB_DATA"
 SOURCES = {
@@ -27,6 +30,67 @@ SOURCES = {
         "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     ),
 }
+SHAPES = {"mnist": (28, 28), "cifar10": (32, 32, 3)}
+CLASSES = 10
+# of a full or closed disk: no network would help
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+
+
+def read_images(
+    name: str, path: str | os.PathLike[str] | None, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images of a data set, with values from 0 to 255, and their classes.
+
+    A converted file in the cache that turns out to be damaged is made again.
+    """
+    file = image_file(name, path)
+    try:
+        return _read(name, file, split)
+    except ValueError:
+        if path is not None or os.environ.get(VARIABLE):
+            raise
+    return _read(name, _cached(name, anew=True), split)
+
+
+def _read(name: str, file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    wanted = f"x_{split}", f"y_{split}"
+    with open_archive("path", file) as archive:
+        if not set(wanted) <= set(archive.files):
+            text = f"The archive needs {wanted[0]} and {wanted[1]}."
+            fail("path", repr(str(file)), text)
+        x, y = (archive[member] for member in wanted)
+
+    def refuse(member: str, found: str, mend: str) -> NoReturn:
+        fail("path", f"{str(file)!r} with {found} as {member}", mend)
+
+    height, width, *colours = shape = SHAPES[name]
+    if not colours and x.ndim > 1 and x.shape[1:] in ((height * width,), (height, width, 1)):
+        x = x.reshape(-1, height, width)
+    if x.shape[1:] != shape or len(x) == 0:
+        sizes = ", ".join(map(str, shape))
+        refuse(wanted[0], f"shape {x.shape}", f"Images of {name} have the shape (n, {sizes}).")
+    bytes_ = x.dtype == np.uint8
+    if x.dtype.kind not in "uif" or not (bytes_ or (np.min(x) >= 0 and np.max(x) <= 255)):
+        refuse(wanted[0], f"{x.dtype} that is not from 0 to 255", "Store pixels from 0 to 255.")
+    if x.dtype.kind == "f" and 0 < np.max(x) <= 1:
+        refuse(wanted[0], "values up to 1", "Store pixels from 0 to 255.")
+    return x, _classes(wanted[1], y, len(x), refuse)
+
+
+def _classes(member: str, y: np.ndarray, n: int, refuse: Any) -> np.ndarray:
+    """Whole numbers from 0 to 9, one an image, from a column of them or from one-hot rows."""
+    if y.shape not in ((n,), (n, 1), (n, CLASSES)):
+        refuse(member, f"shape {y.shape}", f"There are {n} images: store a class for each.")
+    if y.dtype.kind not in "buif":
+        refuse(member, f"dtype {y.dtype}", "Store classes as whole numbers from 0 to 9.")
+    if y.shape[1:] == (CLASSES,):
+        if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
+            refuse(member, "rows that are not one-hot", "Store one class for each image.")
+        return y.argmax(axis=1)
+    y = y.reshape(-1)
+    if wrong := [label for label in y.tolist() if label not in range(CLASSES)]:
+        refuse(member, f"the label {wrong[0]}", "Classes are whole numbers from 0 to 9.")
+    return y.astype(int)
 
 
 def image_file(name: str, path: str | os.PathLike[str] | None) -> Path:
@@ -40,8 +104,10 @@ def image_file(name: str, path: str | os.PathLike[str] | None) -> Path:
         The path of an existing file.
 
     Raises:
+        ValueError: if the path is none.
         FileNotFoundError: if a path was given, or NARROWLIB_DATA is set, and it is not there.
         ConnectionError: if a download is needed and not possible.
+        OSError: if it cannot be stored.
 
     Example:
         >>> import tempfile, pathlib
@@ -53,10 +119,11 @@ def image_file(name: str, path: str | os.PathLike[str] | None) -> Path:
     """
     if path is None and not os.environ.get(VARIABLE):
         return _cached(name)
-    given = Path(path if path is not None else os.environ[VARIABLE])
-    file = given / f"{name}.npz" if given.is_dir() else given
-    if not file.is_file():
-        source = "path" if path is not None else f"the environment variable {VARIABLE}"
+    source = "path" if path is not None else f"the environment variable {VARIABLE}"
+    given = check_path(source, path if path is not None else os.environ[VARIABLE])
+    file = given / f"{name}.npz" if os.path.isdir(given) else given
+    # the variable is for all data sets: a file is the one that it is named after
+    if not os.path.isfile(file) or (path is None and file.name != f"{name}.npz"):
         raise FileNotFoundError(
             f"{source}: got {str(given)!r}, where there is no {name}.npz. "
             "Pass the file, or the folder that holds it, or nothing to download it."
@@ -64,7 +131,8 @@ def image_file(name: str, path: str | os.PathLike[str] | None) -> Path:
     return file
 
 
-def _cached(name: str) -> Path:
+def _cached(name: str, anew: bool = False) -> Path:
+    """The file in the cache, put there if it is missing; `anew` if it is damaged."""
     try:
         import pooch
     except ModuleNotFoundError:
@@ -73,18 +141,27 @@ def _cached(name: str) -> Path:
         ) from None
     cache, (url, checksum) = Path(pooch.os_cache("narrowlib")), SOURCES[name]
     converted = cache / f"{name}.npz"
-    if converted.is_file() and not url.endswith(".npz"):
+    if converted.is_file() and not url.endswith(".npz") and not anew:
         return converted
+    elsewhere = (
+        f"get {name}.npz (arrays x_train, y_train, x_test, y_test) from elsewhere and pass its "
+        f"path, or put its folder in the environment variable {VARIABLE}. "
+        "nl.digits() needs no download."
+    )
     try:
         fetched = Path(
             pooch.retrieve(url, known_hash=checksum, fname=url.rsplit("/", 1)[1], path=cache)
         )
+    except ValueError as error:  # the checksum is another
+        raise ValueError(f"{name}: got another file from {url}: {error} Or {elsewhere}") from error
     except OSError as error:
+        if error.errno in DISK or isinstance(error, PermissionError):
+            why = (error.strerror or str(error)).lower()
+            text = f"{name}: could not store {url} in {str(cache)!r}: {why}. Make room, or "
+            raise type(error)(text + elsewhere) from error
         raise ConnectionError(
-            f"{name}: could not download {url} ({type(error).__name__}). With no network, get "
-            f"{name}.npz (arrays x_train, y_train, x_test, y_test) from elsewhere and pass its "
-            f"path, or put its folder in the environment variable {VARIABLE}. "
-            "nl.digits() needs no download."
+            f"{name}: could not download {url} ({type(error).__name__}). With no network, "
+            f"{elsewhere}"
         ) from error
     return fetched if fetched.suffix == ".npz" else _convert_cifar10(fetched, converted)
 
@@ -106,6 +183,6 @@ def _convert_cifar10(archive: Path, target: Path) -> Path:
         joined = np.concatenate(records)
         arrays[f"y_{split}"] = joined[:, 0]
         arrays[f"x_{split}"] = joined[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    with write_whole(target) as stream:
+    with write_whole(target, "the cache") as stream:
         np.savez(stream, **arrays)
     return target

@@ -8,6 +8,8 @@ input never varies. Random labels are independent fair ±1, the hardest to memor
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,14 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_int, fail
-from narrowlib._downloads import image_file
-from narrowlib._files import open_archive
+from narrowlib._checks import check_bool, check_choice, check_int, check_key, check_number, fail
+from narrowlib._downloads import read_images
+from narrowlib._runs import runs
 from narrowlib.network.activations import Activation
 from narrowlib.network.model import Params, forward
 from narrowlib.network.starts import lecun
 
 LABELS = ("random", "one_hot", "classes")
+SPLITS = ("train", "test")
 
 
 class Dataset(NamedTuple):
@@ -44,6 +47,7 @@ class Dataset(NamedTuple):
     teacher: Params | None = None
 
 
+@runs("jit and grad")
 def random_labels(key: Key[Array, ""], n: int) -> Float[Array, " n"]:
     """Independent fair labels +1 or −1.
 
@@ -54,15 +58,19 @@ def random_labels(key: Key[Array, ""], n: int) -> Float[Array, " n"]:
     Returns:
         The labels, shape (n,).
 
+    Raises:
+        ValueError: if n is not positive or the key is none.
+
     Example:
         >>> import jax
         >>> import narrowlib as nl
         >>> sorted(set(nl.datasets.random_labels(jax.random.key(0), 50).tolist()))
         [-1.0, 1.0]
     """
-    return jax.random.rademacher(key, (check_int("n", n, 1),), float)
+    return jax.random.rademacher(check_key("key", key), (check_int("n", n, 1),), float)
 
 
+@runs("jit and grad")
 def gaussian(key: Key[Array, ""], *, n: int, d: int) -> Dataset:
     """Standard normal samples with random ±1 labels: data in general position.
 
@@ -75,7 +83,7 @@ def gaussian(key: Key[Array, ""], *, n: int, d: int) -> Dataset:
         A `Dataset` with X (n, d) and y (n,).
 
     Raises:
-        ValueError: if a size is not positive.
+        ValueError: if a size is not positive or the key is none.
 
     Example:
         >>> import jax
@@ -83,12 +91,12 @@ def gaussian(key: Key[Array, ""], *, n: int, d: int) -> Dataset:
         >>> nl.gaussian(jax.random.key(0), n=100, d=5).X.shape
         (100, 5)
     """
-    check_int("n", n, 1)
-    check_int("d", d, 1)
-    key_X, key_y = jax.random.split(key)
+    n, d = check_int("n", n, 1), check_int("d", d, 1)
+    key_X, key_y = jax.random.split(check_key("key", key))
     return Dataset(jax.random.normal(key_X, (n, d), float), random_labels(key_y, n))
 
 
+@runs("jit and grad")
 def teacher_student(
     key: Key[Array, ""],
     *,
@@ -114,7 +122,8 @@ def teacher_student(
         A `Dataset`; `teacher` holds the `Params` that made it.
 
     Raises:
-        ValueError: if a size is not positive, the noise negative or the activation unknown.
+        ValueError: if a size is not positive, the noise negative, the activation unknown or the
+            key none.
 
     Example:
         >>> import jax
@@ -123,16 +132,16 @@ def teacher_student(
         >>> float(nl.loss(data.teacher, data.X, data.y))
         0.0
     """
-    check_int("n", n, 1)
-    if not noise >= 0:
-        fail("noise", noise, "Pass a standard deviation of at least 0.")
-    key_X, key_teacher, key_noise = jax.random.split(key, 3)
+    n, d = check_int("n", n, 1), check_int("d", d, 1)
+    noise = check_number("noise", noise, minimum=0)
+    key_X, key_teacher, key_noise = jax.random.split(check_key("key", key), 3)
     teacher = lecun(key_teacher, d=d, m=m, outputs=outputs)
     X = jax.random.normal(key_X, (n, d), float)
     y = forward(teacher, X, activation=activation)
     return Dataset(X, y + noise * jax.random.normal(key_noise, y.shape, float), teacher=teacher)
 
 
+@runs("jit and grad")
 def digits(
     *,
     n: int | None = None,
@@ -162,13 +171,17 @@ def digits(
     References:
         Alpaydin and Kaynak (1998), UCI "Optical recognition of handwritten digits".
     """
-    from sklearn.datasets import load_digits
-
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError:
+        text = "The digits come with scikit-learn: pip install 'narrowlib[book]'."
+        raise ModuleNotFoundError(text) from None
     pixels, classes = load_digits(return_X_y=True)
-    images = pixels.reshape(-1, 8, 8) / 16.0
-    return _images(images, classes, n, labels, key, standardize)
+    images = pixels.reshape(-1, 8, 8)
+    return _images(lambda: (images, classes), 16.0, n, labels, key, standardize)
 
 
+@runs("jit and grad")
 def mnist(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -194,7 +207,7 @@ def mnist(
         A `Dataset` with X (n, 784).
 
     Raises:
-        ValueError: for wrong arguments, or a file that is not such an archive.
+        ValueError: for wrong arguments, or a file that is damaged or holds something else.
         FileNotFoundError: if the path leads nowhere.
         ConnectionError: if a download is needed and not possible; it says what to do.
 
@@ -206,10 +219,11 @@ def mnist(
     References:
         LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
     """
-    x, y = _archive("mnist", path, split)
-    return _images(x / 255.0, y, n, labels, key, standardize)
+    check_choice("split", split, SPLITS)
+    return _images(partial(read_images, "mnist", path, split), 255.0, n, labels, key, standardize)
 
 
+@runs("jit and grad")
 def cifar10(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -235,7 +249,7 @@ def cifar10(
         A `Dataset` with X (n, 3072).
 
     Raises:
-        ValueError: for wrong arguments, or a file that is not such an archive.
+        ValueError: for wrong arguments, or a file that is damaged or holds something else.
         FileNotFoundError: if the path leads nowhere.
         ConnectionError: if a download is needed and not possible; it says what to do.
 
@@ -247,44 +261,34 @@ def cifar10(
     References:
         Krizhevsky (2009), "Learning multiple layers of features from tiny images".
     """
-    x, y = _archive("cifar10", path, split)
-    return _images(x / 255.0, y, n, labels, key, standardize)
-
-
-def _archive(
-    name: str, path: str | os.PathLike[str] | None, split: str
-) -> tuple[np.ndarray, np.ndarray]:
-    if split not in ("train", "test"):
-        fail("split", repr(split), 'Choose "train" or "test".')
-    file = image_file(name, path)
-    with open_archive("path", file) as archive:
-        wanted = (f"x_{split}", f"y_{split}")
-        if not set(wanted) <= set(archive.files):
-            fail("path", repr(str(file)), f"The archive needs {wanted[0]} and {wanted[1]}.")
-        return archive[wanted[0]], archive[wanted[1]].reshape(-1)
+    check_choice("split", split, SPLITS)
+    return _images(partial(read_images, "cifar10", path, split), 255.0, n, labels, key, standardize)
 
 
 def _images(
-    images: np.ndarray,
-    classes: np.ndarray,
+    read: Callable[[], tuple[np.ndarray, np.ndarray]],
+    white: float,
     n: int | None,
     labels: str,
     key: Key[Array, ""] | None,
     standardize: bool,
 ) -> Dataset:
-    n = len(images) if n is None else check_int("n", n, 1)
-    if n > len(images):
+    """The first n of the images that `read` gives, with values from 0 to `white`."""
+    check_choice("labels", labels, LABELS)
+    check_bool("standardize", standardize)
+    if labels == "random" and key is None:
+        fail("key", "None", "Random labels need a key: pass key=jax.random.key(0).")
+    key = None if key is None else check_key("key", key)
+    n = None if n is None else check_int("n", n, 1)
+    images, classes = read()
+    if n is not None and n > len(images):
         fail("n", n, f"There are {len(images)} images: ask for at most as many.")
-    if labels not in LABELS:
-        fail("labels", repr(labels), f"Choose one of {', '.join(LABELS)}.")
-    images, classes = images[:n], np.asarray(classes[:n], int)
-    if labels == "random":
-        if key is None:
-            fail("key", "None", "Random labels need a key: pass key=jax.random.key(0).")
-        y = random_labels(key, n)
+    images, classes = images[:n] / white, np.asarray(classes[:n], int)
+    if key is not None and labels == "random":
+        y = random_labels(key, len(images))
     else:
         y = jnp.asarray(np.eye(10)[classes] if labels == "one_hot" else classes)
-    X = images.reshape(n, -1)
+    X = images.reshape(len(images), -1)
     return Dataset(jnp.asarray(_standardized(X) if standardize else X), y, classes, images)
 
 

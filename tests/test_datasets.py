@@ -139,3 +139,105 @@ def test_real_images(load, shape, brightness):
     varies = X.std(axis=0) > 0
     np.testing.assert_allclose(X[:, varies].std(axis=0), 1, rtol=1e-9)
     np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-12)
+
+
+def archive_of(folder, **changed):
+    """Twenty images of MNIST's shape, in a file, with some of its arrays changed."""
+    rng = np.random.default_rng(3)
+    arrays = {
+        "x_train": rng.integers(0, 256, (20, 28, 28), np.uint8),
+        "y_train": rng.permutation(np.arange(20) % 10),
+    }
+    np.savez(folder / "mnist.npz", **(arrays | changed))
+    return folder / "mnist.npz", arrays
+
+
+@pytest.mark.parametrize("kind", ["column", "one-hot", "one-hot floats", "floats", "big-endian"])
+def test_classes_are_read_however_they_are_stored(tmp_path, kind):
+    _, arrays = archive_of(tmp_path)
+    y = arrays["y_train"]
+    stored = {
+        "column": y[:, None], "one-hot": np.eye(10, dtype=bool)[y],
+        "one-hot floats": np.eye(10)[y], "floats": y.astype(float), "big-endian": y.astype(">i4"),
+    }[kind]  # fmt: skip
+    file, _ = archive_of(tmp_path, y_train=stored)
+    data = nl.mnist(file, n=15)
+    assert data.classes.tolist() == y[:15].tolist()
+    assert nl.mnist(file, n=15, labels="one_hot").y.argmax(1).tolist() == y[:15].tolist()
+
+
+@pytest.mark.parametrize("shape", [(784,), (28, 28, 1)])
+def test_flat_images_are_images(tmp_path, shape):
+    _, arrays = archive_of(tmp_path)
+    x = arrays["x_train"]
+    file, _ = archive_of(tmp_path, x_train=x.reshape(20, *shape).astype(float))
+    np.testing.assert_array_equal(nl.mnist(file, standardize=False).images, x / 255)
+
+
+ONES, CLASSES = np.full((20, 28, 28), 200.0), np.arange(20) % 10
+WRONG_FILES = [
+    ({"y_train": CLASSES[:13]}, "with shape (13,) as y_train. There are 20 images"),
+    ({"y_train": np.arange(400).reshape(20, 20)}, "with shape (20, 20) as y_train"),
+    ({"y_train": np.ones((20, 10))}, "with rows that are not one-hot as y_train"),
+    ({"y_train": CLASSES + 0.25}, "with the label 0.25 as y_train. Classes are whole numbers"),
+    ({"y_train": CLASSES * np.nan}, "with the label nan as y_train"),
+    ({"y_train": CLASSES - 2}, "with the label -2 as y_train"),
+    ({"y_train": CLASSES + 5}, "with the label 10 as y_train"),
+    ({"y_train": CLASSES.astype("U5")}, "with dtype <U5 as y_train. Store classes as whole"),
+    ({"y_train": np.array(4)}, "with shape () as y_train"),
+    ({"x_train": ONES * np.nan}, "float64 that is not from 0 to 255 as x_train. Store pixels"),
+    ({"x_train": -ONES}, "float64 that is not from 0 to 255 as x_train"),
+    ({"x_train": ONES * 2}, "float64 that is not from 0 to 255 as x_train"),
+    ({"x_train": ONES / 255}, "with values up to 1 as x_train. Store pixels from 0 to 255"),
+    ({"x_train": ONES.astype("U6")}, "that is not from 0 to 255 as x_train"),
+    ({"x_train": ONES[:0], "y_train": CLASSES[:0]}, "with shape (0, 28, 28) as x_train"),
+    ({"x_train": np.array(7)}, "with shape () as x_train. Images of mnist have the shape (n, 28"),
+    ({"x_train": ONES[:, :9]}, "with shape (20, 9, 28) as x_train"),
+]
+
+
+@pytest.mark.parametrize("changed, says", WRONG_FILES)
+def test_a_file_of_something_else(tmp_path, changed, says):
+    file, _ = archive_of(tmp_path, **changed)
+    with pytest.raises(ValueError) as caught:
+        nl.mnist(file, labels="one_hot")
+    message = str(caught.value)
+    assert message.startswith(f"path: got {str(file)!r}") and says in message
+    assert message.endswith(".")
+
+
+def test_one_data_set_is_not_the_other(tmp_path):
+    file, _ = archive_of(tmp_path)
+    with pytest.raises(ValueError, match=r"^path: got .*Images of cifar10 have the shape \(n, 32"):
+        nl.cifar10(file)
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ({"key": 3}, "key: got 3. Pass a JAX random key"),
+        ({"standardize": "no"}, "standardize: got 'no'. Pass True or False"),
+        ({"labels": None}, "labels: got None. Choose one of"),
+        ({"labels": "random", "key": np.zeros(2)}, "key: got an array of float64"),
+        ({"n": 2.5}, "n: got 2.5"),
+    ],
+)
+def test_wrong_arguments_come_before_the_file(arguments, says):
+    for load in (nl.digits, nl.mnist, nl.cifar10):
+        path = {} if load is nl.digits else {"path": "nowhere"}
+        with pytest.raises(ValueError, match=says):
+            load(**path, **arguments)
+
+
+def test_draws_run_under_jit_and_take_old_keys():
+    old = jax.random.PRNGKey(0)
+    np.testing.assert_array_equal(nl.gaussian(old, n=5, d=2).X, nl.gaussian(KEY, n=5, d=2).X)
+    np.testing.assert_array_equal(random_labels(old, 9), random_labels(KEY, 9))
+    taught = nl.teacher_student(old, n=5, d=2, m=2, noise=0.5)
+
+    def traced(key, noise):
+        return nl.teacher_student(key, n=5, d=2, m=2, noise=noise).y
+
+    np.testing.assert_allclose(jax.jit(traced)(KEY, 0.5), taught.y, rtol=1e-12)
+    coins = jax.jit(lambda key: nl.digits(n=6, labels="random", key=key).y)(KEY)
+    np.testing.assert_array_equal(coins, random_labels(KEY, 6))

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import http.server
 import io
+import os
 import tarfile
 import threading
 
@@ -172,3 +173,78 @@ def test_the_sources_are_no_pickles_and_have_checksums():
         assert url.startswith("https://") and "python" not in url
         assert checksum.startswith("sha256:") and len(checksum) == 7 + 64
     assert downloads.SOURCES is SOURCES
+
+
+def test_the_variable_may_name_the_file_of_one_data_set(tmp_path, monkeypatch):
+    (tmp_path / "mnist.npz").touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "mnist.npz"))
+    assert image_file("mnist", None) == tmp_path / "mnist.npz"
+    with pytest.raises(FileNotFoundError, match=rf"variable {VARIABLE}: got .*no cifar10.npz"):
+        nl.cifar10()
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mnist.npz").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert image_file("mnist", "~/data") == tmp_path / "data" / "mnist.npz"
+    monkeypatch.setenv(VARIABLE, "~/data")
+    assert image_file("mnist", None) == tmp_path / "data" / "mnist.npz"
+    for path in ("", 3, b"data", "a\0b"):
+        with pytest.raises(ValueError, match=r"^path: got .*\. Pass a path"):
+            nl.mnist(path)
+
+
+@pytest.fixture
+def archive(tmp_path, nowhere, monkeypatch):
+    """CIFAR-10's archive in the cache, as a download left it."""
+    cifar_archive(nowhere / "cifar.tar.gz")
+    monkeypatch.setitem(SOURCES, "cifar10", ("https://none/cifar.tar.gz", "sha256:0"))
+    monkeypatch.setattr(pooch, "retrieve", lambda url, **_: str(nowhere / "cifar.tar.gz"))
+    return nowhere / "cifar.tar.gz"
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "other arrays"])
+def test_a_damaged_conversion_is_made_again(archive, nowhere, damage):
+    whole = nl.cifar10(standardize=False).images
+    file = nowhere / "cifar10.npz"
+    data = bytearray(file.read_bytes())
+    if damage == "other arrays":
+        np.savez(file, a=np.ones(2))
+    else:
+        data[5000] ^= 8
+        file.write_bytes({"cut": data[:3000], "empty": b"", "flipped": data}[damage])
+    np.testing.assert_array_equal(nl.cifar10(standardize=False).images, whole)
+    with np.load(file) as healed:
+        assert len(healed["x_train"]) == len(whole)
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^path: got .*cifar10.npz.*damaged"):
+        nl.cifar10(file)  # a file of one's own is not touched
+    assert file.read_bytes() == b""
+
+
+def test_threads_that_convert_at_once(archive, nowhere):
+    found = []
+    convert = functools.partial(_convert_cifar10, archive, nowhere / "cifar10.npz")
+    threads = [threading.Thread(target=lambda: found.append(convert())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == 4 * [nowhere / "cifar10.npz"]
+    assert nl.cifar10(split="test").X.shape == (7, 3072)
+    assert sorted(file.name for file in nowhere.iterdir()) == ["cifar.tar.gz", "cifar10.npz"]
+
+
+@pytest.mark.parametrize("number, says", [(28, "no space left"), (30, "read-only file system")])
+def test_a_disk_that_is_full_or_closed_is_no_missing_network(nowhere, monkeypatch, number, says):
+    def full(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pooch, "retrieve", full)
+    with pytest.raises(OSError) as caught:
+        nl.mnist()
+    message = str(caught.value).lower()
+    assert message.startswith("mnist: could not store https://") and says in message
+    assert str(nowhere).lower() in message and "download " not in message.split(". ")[0]
+    assert not isinstance(caught.value, ConnectionError)

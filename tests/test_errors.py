@@ -245,10 +245,10 @@ TABLE = [
     case(nl.datasets.random_labels, KEY, 0, says=("n", "0", "at least 1")),
     case(nl.digits, n=0, says=("n", "0", "at least 1")),
     case(nl.digits, n=1798, says=("n", "1798", "There are 1797 images")),
-    case(nl.digits, labels="onehot", says=("labels", "'onehot'", "random, one_hot, classes")),
+    case(nl.digits, labels="onehot", says=("labels", "'onehot'", "'random', 'one_hot'")),
     case(nl.digits, labels="random", says=("key", "None", "pass key=jax.random.key(0)")),
-    case(nl.mnist, split="valid", says=("split", "'valid'", '"train" or "test"')),
-    case(nl.cifar10, split="valid", says=("split", "'valid'", '"train" or "test"')),
+    case(nl.mnist, split="valid", says=("split", "'valid'", "'train', 'test'")),
+    case(nl.cifar10, split="valid", says=("split", "'valid'", "'train', 'test'")),
     # saved results
     case(nl.saved_results, "none", says=("name", "'none'", "There are saved results of")),
     # training
