@@ -14,11 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_int, fail, float_array, is_concrete
-from narrowlib.landscape.nice_region import region_problem
+from narrowlib._checks import check_finite, check_int, check_key, fail, float_array, is_concrete
+from narrowlib._runs import runs
 from narrowlib.network.activations import Activation
-from narrowlib.network.jacobian import gram, vjp
+from narrowlib.network.linearization import Linearization, linearize
 from narrowlib.network.model import Params
+from narrowlib.network.rounding import spectrum
+from narrowlib.network.theory import check_theory
 
 
 class SphereMinimum(NamedTuple):
@@ -37,6 +39,7 @@ class SphereMinimum(NamedTuple):
     starts: Array
 
 
+@runs("jit")
 def least_on_sphere(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -73,8 +76,8 @@ def least_on_sphere(
         A `SphereMinimum`.
 
     Raises:
-        ValueError: in float32 unless allowed, if a number is not positive, or if shapes do not
-            match.
+        ValueError: in float32 unless allowed, if a number is not positive, the key is none, or
+            shapes do not match.
 
     Example:
         >>> import jax
@@ -91,8 +94,11 @@ def least_on_sphere(
     References:
         Chapter "The nice region".
     """
-    params, X, sigma = region_problem(params, X, activation, allow_float32)
-    radii = float_array("radii", radii, (1,)).astype(X.dtype)
+    params, X, sigma = check_theory(params, X, activation=activation, allow_float32=allow_float32)
+    radii, key = float_array("radii", radii, (1,)).astype(X.dtype), check_key("key", key)
+    check_finite("radii", radii)
+    if radii.size == 0:
+        fail("radii", "none", "Pass at least one.")
     if is_concrete(radii) and not np.all(np.asarray(radii) > 0):
         fail("radii", f"a least value of {float(np.min(radii)):g}", "Pass radii above 0.")
     starts, steps = check_int("starts", starts, 1), check_int("steps", steps, 1)
@@ -109,12 +115,15 @@ def _least_on_spheres(
 ) -> tuple[Array, Array, Array]:
     W, v = params
 
+    def at(delta: Array) -> Linearization:
+        return linearize(Params(W + delta, v), X, sigma)
+
     def least(delta: Array) -> tuple[Array, Array]:
-        values, vectors = jnp.linalg.eigh(gram(Params(W + delta, v), X, activation=sigma))
-        return values[0], vectors[:, 0].reshape(X.shape[0], *v.shape[1:])
+        found = spectrum(at(delta).gram(), vectors=True)
+        return found.eigenvalues[0], found.vectors[:, 0].reshape(X.shape[0], *v.shape[1:])
 
     def half_square(delta: Array, u: Array) -> Array:
-        return jnp.sum(vjp(Params(W + delta, v), X, u, activation=sigma) ** 2) / 2
+        return jnp.sum(at(delta).vjp(u) ** 2) / 2
 
     slope = jax.grad(half_square)
 

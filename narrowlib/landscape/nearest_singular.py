@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_int, fail, is_concrete
-from narrowlib.landscape.nice_region import region_problem, second_derivative
-from narrowlib.network.activations import Activation
+from narrowlib._checks import check_int, check_key, fail
+from narrowlib._runs import runs
+from narrowlib.network.activations import Activation, second_derivative
 from narrowlib.network.model import Params
+from narrowlib.network.theory import check_theory
 
 SINGULAR = 1e-10  # a point counts if σ_min of J is below, rows scaled to about length 1
 STEPS = 60  # of SLSQP
@@ -44,6 +45,7 @@ class NearestSingular(NamedTuple):
     found: Array
 
 
+@runs("host")
 def nearest_singular(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -65,8 +67,7 @@ def nearest_singular(
     The problem has many local minima, and nothing says that what is found is the nearest. A point
     counts if σ_min(J), rows scaled to a length of about 1, is below 10⁻¹⁰. So the radius is an
     upper bound of ρ\* up to rounding, and no proof: far away, where neurons saturate, J may be
-    singular to rounding only. This is a host function, it does not work under `jit`; an SLSQP step
-    takes about (m d)³ operations.
+    singular to rounding only. An SLSQP step takes about (m d)³ operations.
 
     Args:
         params: weights `W` (m, d) and `v` (m,) or (m, K); neurons with a zero row in v stay where
@@ -96,9 +97,8 @@ def nearest_singular(
     References:
         Chapter "The nice region".
     """
-    if not is_concrete(params, X):
-        fail("params", "traced values", "Call nearest_singular outside jit, vmap and grad.")
-    params, X, sigma = region_problem(params, X, activation, False)
+    params, X, sigma = check_theory(params, X, activation=activation)
+    key = check_key("key", key)
     if not sigma.smooth:
         fail("activation", repr(sigma.name), "σ′ has to be differentiable: choose a smooth one.")
     starts = check_int("starts", starts, 1)

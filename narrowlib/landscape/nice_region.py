@@ -17,17 +17,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import (
-    check_double,
-    check_inputs,
-    fail,
-)
-from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.jacobian import gram
-from narrowlib.network.linearization import lipschitz_in_W, output_sizes
-from narrowlib.network.model import Params, check_finite_problem, check_params
+from narrowlib._checks import check_choice
+from narrowlib._runs import runs
+from narrowlib.network.activations import Activation, second_derivative
+from narrowlib.network.linearization import linearize, lipschitz_in_W, output_sizes
+from narrowlib.network.model import Params
+from narrowlib.network.rounding import spectrum
+from narrowlib.network.theory import check_theory
 
 
+@runs("jit and grad")
 def guaranteed_radius(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -82,32 +81,24 @@ def guaranteed_radius(
     References:
         Chapter "The nice region"; with `order=1` the corollary on what a bounded change allows.
     """
-    if order not in (1, 2):
-        fail("order", repr(order), "Choose 1 or 2.")
-    params, X, sigma = region_problem(params, X, activation, allow_float32)
+    check_choice("order", order, (1, 2))
+    params, X, sigma = check_theory(params, X, activation=activation, allow_float32=allow_float32)
     return _guaranteed_radius(params, X, sigma, order)
 
 
 @partial(jax.jit, static_argnames=("sigma", "order"))
 def _guaranteed_radius(params: Params, X: Array, sigma: Activation, order: int) -> Float[Array, ""]:
-    s = jnp.sqrt(_spectrum(params, X, sigma)[0][0])
+    s = spectrum(linearize(params, X, sigma).gram()).at_least[0]
     first = jnp.where(s > 0, s / lipschitz_in_W(params, X, sigma), jnp.zeros_like(s))
     return first if order == 1 else jnp.maximum(first, _second_order(params, X, sigma))
 
 
-def _spectrum(params: Params, X: Array, sigma: Activation) -> tuple[Array, Array]:
-    """The eigenvalues of J Jᵀ, less what rounding can hide, at least 0; its eigenvectors."""
-    values, vectors = jnp.linalg.eigh(gram(params, X, activation=sigma))
-    slack = len(values) * jnp.finfo(values.dtype).eps * values[-1]
-    return jnp.maximum(values - slack, jnp.zeros_like(values)), vectors
-
-
 def _second_order(params: Params, X: Array, sigma: Activation) -> Float[Array, ""]:
     unit = unit_outputs(params.v)
-    values, vectors = _spectrum(Params(params.W, unit), X, sigma)
-    full = values[0] > 0
-    values = jnp.where(full, values, jnp.ones_like(values))
-    root = vectors / jnp.sqrt(values)[None]  # K^{-1/2}, up to a rotation
+    found = spectrum(linearize(Params(params.W, unit), X, sigma).gram(), vectors=True)
+    full = found.certain[0] > 0
+    values = jnp.where(full, found.certain, jnp.ones_like(found.certain))
+    root = found.vectors / jnp.sqrt(values)[None]  # K^{-1/2}, up to a rotation
     root = root.reshape(X.shape[0], -1, len(values))
     XX = X @ X.T
 
@@ -116,22 +107,11 @@ def _second_order(params: Params, X: Array, sigma: Activation) -> Float[Array, "
         A = bend[:, None] * jnp.einsum("ika,k->ia", root, out)
         return jnp.linalg.eigvalsh(A.T @ (XX**2 @ A))[-1]
 
-    bends = second_derivative(sigma, X @ params.W.T)
-    q = jnp.sqrt(jnp.maximum(jax.lax.map(largest, (bends.T, columns(unit))).max(), 0))
+    bends = second_derivative(sigma, params.W @ X.T)
+    q = jnp.sqrt(jnp.maximum(jax.lax.map(largest, (bends, columns(unit))).max(), 0))
     N = jnp.sqrt(jnp.linalg.eigvalsh(XX**3)[-1])
     radius = 2 / (q + jnp.sqrt(q**2 + 2 * sigma.jerk * N / jnp.sqrt(values[0])))
-    return jnp.where(full, radius, jnp.zeros_like(radius))
-
-
-def region_problem(
-    params: Params, X: ArrayLike, activation: str | Activation, allow_float32: bool
-) -> tuple[Params, Array, Activation]:
-    """The checked arguments of a question about the nice region."""
-    params = check_params(params)
-    X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
-    check_double("params.W", X.dtype, allow_float32)
-    check_finite_problem(params, X)
-    return params, X, get_activation(activation)
+    return jnp.where(full & (radius > 0), radius, jnp.zeros_like(radius))  # NaN is not above 0
 
 
 def columns(v: Float[Array, "m *K"]) -> Float[Array, "m K"]:
@@ -144,8 +124,3 @@ def unit_outputs(v: Float[Array, "m *K"]) -> Float[Array, "m *K"]:
     sizes = output_sizes(v)
     scaled = columns(v) / jnp.where(sizes > 0, sizes, jnp.ones_like(sizes))[:, None]
     return scaled.reshape(v.shape)
-
-
-def second_derivative(sigma: Activation, Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """σ″, entry by entry."""
-    return jax.jvp(sigma.derivative, (Z,), (jnp.ones_like(Z),))[1]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from narrowlib._checks import check_double, fail
+from narrowlib._checks import check_choice, fail
+from narrowlib._runs import runs
 from narrowlib.network.activations import Activation
 from narrowlib.network.jacobian import gram, jacobian
 from narrowlib.network.model import Params
-from narrowlib.network.rounding import MARGIN
+from narrowlib.network.rounding import MARGIN, spectrum, svd_floor
+from narrowlib.network.theory import check_theory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class NumericalRank:
         )
 
 
+@runs("host")
 def numerical_rank(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -78,7 +80,8 @@ def numerical_rank(
         A `NumericalRank`.
 
     Raises:
-        ValueError: in float32 unless allowed, for an unknown method, or if shapes do not match.
+        ValueError: in float32 unless allowed, for an unknown method, or if shapes do not match or
+            an entry is not finite.
 
     Example:
         >>> import jax
@@ -93,24 +96,19 @@ def numerical_rank(
     References:
         The full-rank theorem.
     """
-    if method not in ("gram", "svd"):
-        fail("method", repr(method), 'Choose "gram" or "svd".')
-    check_double("params.W", jnp.asarray(params.W).dtype, allow_float32)
+    check_choice("method", method, ("gram", "svd"))
+    params, X, sigma = check_theory(params, X, activation=activation, allow_float32=allow_float32)
+    matrix = np.asarray((gram if method == "gram" else jacobian)(params, X, activation=sigma))
+    if not np.all(np.isfinite(matrix)):  # an activation of one's own can do that
+        fail("activation", f"{sigma.name!r}, whose derivative is NaN or infinite", "Mend it.")
     if method == "gram":
-        K = np.asarray(gram(params, X, activation=activation))
-        if not np.all(np.isfinite(K)):
-            fail("params, X", "a Gram matrix with NaN or infinite entries", "Check both.")
-        eigenvalues = np.linalg.eigvalsh(K)[::-1]
-        singular = np.sqrt(np.maximum(eigenvalues, 0))
-        threshold = math.sqrt(K.shape[0] * np.finfo(K.dtype).eps) * float(singular[0])
+        found = spectrum(matrix)
+        singular, threshold = found.singular_values[::-1], found.floor
     else:
-        J = np.asarray(jacobian(params, X, activation=activation))
-        if not np.all(np.isfinite(J)):
-            fail("params, X", "a Jacobian with NaN or infinite entries", "Check both.")
-        singular = np.zeros(J.shape[0], J.dtype)
-        values = np.linalg.svd(J, compute_uv=False)
+        singular = np.zeros(matrix.shape[0], matrix.dtype)
+        values = np.linalg.svd(matrix, compute_uv=False)
         singular[: len(values)] = values  # fewer columns than rows leave zeros
-        threshold = max(J.shape) * np.finfo(J.dtype).eps * float(singular[0])
+        threshold = svd_floor(len(matrix), matrix.shape[1], singular[0], matrix.dtype)
     return _judge(singular, threshold, method)
 
 

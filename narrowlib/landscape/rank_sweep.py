@@ -20,10 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from narrowlib._checks import check_double, check_even, check_int, fail
+from narrowlib._checks import check_double, check_even, check_int, check_key, fail, shown
+from narrowlib._runs import runs
 from narrowlib.landscape.rank import judge
 from narrowlib.network.activations import Activation, get_activation
+from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
+from narrowlib.network.rounding import svd_floor
 
 BATCH = 1 << 23  # numbers in the Jacobians that are decomposed together: 64 MiB
 
@@ -72,6 +75,7 @@ class RankSweep:
         return Params(jnp.concatenate([U, U]), jnp.concatenate([u, -u])), X
 
 
+@runs("host")
 def rank_sweep(
     key: Key[Array, ""],
     *,
@@ -102,8 +106,8 @@ def rank_sweep(
         A `RankSweep`, whose arrays have shape (\*cells, draws).
 
     Raises:
-        ValueError: in float32 unless allowed, or if a size is not positive, an m is odd, or n
-            and m do not broadcast.
+        ValueError: in float32 unless allowed, or if a size is not positive, an m is odd, the key is
+            none, or n and m do not broadcast.
 
     Example:
         >>> import jax
@@ -119,9 +123,10 @@ def rank_sweep(
     sigma, dtype = get_activation(activation), jnp.result_type(float)
     check_double("the default float", dtype, allow_float32)
     d, draws = check_int("d", d, 1), check_int("draws", draws, 1)
-    for row in np.ravel(n).tolist():
+    key = check_key("key", key)
+    for row in _entries("n", n):
         check_int("n", row, 1)
-    for row in np.ravel(m).tolist():
+    for row in _entries("m", m):
         check_even("m", row)
     try:
         n_cells, m_cells = (a.copy() for a in np.broadcast_arrays(n, m))
@@ -144,11 +149,18 @@ def rank_sweep(
     singular = np.asarray(singular).reshape(*n_cells.shape, draws, padded)
     n_all, m_all = n_cells[..., None], m_cells[..., None]
     sigma_max = singular[..., 0]
-    threshold = np.maximum(n_all, m_all * d) * np.finfo(singular.dtype).eps * sigma_max
+    threshold = svd_floor(n_all, m_all * d, sigma_max, singular.dtype)
     rank, verdict, _ = judge(singular, threshold, np.broadcast_to(n_all, sigma_max.shape))
     at_n = np.broadcast_to(n_all[..., None] - 1, (*sigma_max.shape, 1))
     sigma_min = np.take_along_axis(singular, at_n, axis=-1)[..., 0]
     return RankSweep(n_cells, m_cells, d, rank, verdict, sigma_min, sigma_max, threshold, key)
+
+
+def _entries(name: str, sizes: Any) -> list[Any]:
+    try:
+        return np.ravel(sizes).tolist()
+    except ValueError:
+        fail(name, shown(sizes), "Pass a whole number, or an array of them.")
 
 
 @partial(jax.jit, static_argnames="shape")
@@ -173,12 +185,10 @@ def _spectra(
 
     def spectrum(draw: tuple[Array, Array, Array]) -> Float[Array, " padded"]:
         both, n, half = draw
-        X, U = both[:padded], both[padded:] / jnp.sqrt(jnp.asarray(d, both.dtype))
-        there = jnp.outer(jnp.arange(padded) < n, jnp.arange(len(U)) < half)
-        D = jnp.where(there, sigma.derivative(X @ U.T), 0)
-        values = jnp.linalg.svd(
-            (D[:, :, None] * X[:, None, :]).reshape(padded, -1), compute_uv=False
-        )
+        U = both[padded:] / jnp.sqrt(jnp.asarray(d, both.dtype))
+        X = jnp.where((jnp.arange(padded) < n)[:, None], both[:padded], 0)
+        v = (jnp.arange(len(U)) < half).astype(X.dtype)
+        values = jnp.linalg.svd(linearize(Params(U, v), X, sigma).dense, compute_uv=False)
         filled = jnp.zeros(padded, X.dtype).at[: len(values)].set(values)
         # a zero row or column leaves a zero up to rounding: make it one
         counted = jnp.arange(padded) < jnp.minimum(n, half * d)

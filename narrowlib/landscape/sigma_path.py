@@ -18,23 +18,19 @@ about 9 n³; all with n K for n where there are K outputs. Memory: four n × n m
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from narrowlib._checks import (
-    check_double,
-    check_inputs,
-    check_int,
-    check_number,
-    fail,
-    float_array,
-)
-from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.linearization import output_features, pull_back, tangent_kernel
-from narrowlib.network.model import Params, check_finite_problem, check_params
+from narrowlib._checks import check_int, check_number, fail, float_array, shown, single_at_least
+from narrowlib._runs import runs
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import linearize, tangent_kernel
+from narrowlib.network.model import Params
+from narrowlib.network.rounding import gram_slack
+from narrowlib.network.theory import check_size, check_theory
 
 BLOCK = 4  # vectors followed at once, so that singular values may cross
 ROUNDS = 8  # of Rayleigh–Ritz at a point before the factor is called too old
@@ -65,6 +61,7 @@ class SigmaPath(NamedTuple):
     decompositions: Int[Array, ""]
 
 
+@runs("jit")
 def sigma_min_path(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -101,7 +98,7 @@ def sigma_min_path(
         A `SigmaPath`.
 
     Raises:
-        ValueError: in float32 unless allowed, or if shapes do not match.
+        ValueError: in float32 unless allowed, or if shapes do not match or an entry is not finite.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -119,20 +116,96 @@ def sigma_min_path(
         Davidson (1975) for the block steps; the lower bound is proved in the chapter "Full rank
         makes stationary points global".
     """
-    sigma = get_activation(activation)
-    W = float_array("params.W", params.W, (3,))
-    v = float_array("params.v", params.v, (2, 3))
+    W, v = _path(params)
+    _, X, sigma = check_theory((W[0], v[0]), X, activation=activation, allow_float32=allow_float32)
+    check_size("params.W", W)
+    check_size("params.v", v)
+    refresh = check_int("refresh", refresh, 1)
+    rtol = check_number("rtol", rtol, above=0, below=1)
+    out = _follow(W, v, X, sigma, jnp.asarray(rtol, W.dtype), jnp.asarray(refresh))
+    return out._replace(vector=out.vector.reshape(len(W), len(X), *v.shape[2:]))
+
+
+def _path(params: Any) -> Params:
+    """The weights at all points of time, as arrays with one time axis in front."""
+    if not (isinstance(params, tuple | list) and len(params) == 2):
+        fail("params", shown(params), "Pass a narrowlib.Params, or a pair (W, v).")
+    W = single_at_least(float_array("params.W", params[0], (3,)))
+    v = single_at_least(float_array("params.v", params[1], (2, 3)))
     if 0 in W.shape[:1] or v.shape[0] != W.shape[0]:
         mend = "Both need the same time axis in front, with at least one point."
         fail("params", f"W {W.shape} and v {v.shape}", mend)
-    check_params(Params(W[0], v[0]))
-    X = check_inputs(X, d=W.shape[2], dtype=W.dtype)
-    check_double("params.W", W.dtype, allow_float32)
-    check_finite_problem(Params(W, v), X)
-    check_int("refresh", refresh, 1)
-    check_number("rtol", rtol, above=0, below=1)
-    out = _follow(W, v, X, sigma, jnp.asarray(rtol, W.dtype), jnp.asarray(refresh))
-    return out._replace(vector=out.vector.reshape(len(W), len(X), *v.shape[2:]))
+    return Params(W, v)
+
+
+def jacobian_distance(E: Float[Array, "rows m"], XX: Float[Array, "n n"]) -> Float[Array, ""]:
+    """A bound on the spectral norm ‖J − J′‖ where the features differ by E, from X Xᵀ."""
+    return jnp.sqrt(jnp.linalg.norm(tangent_kernel(XX, E)))
+
+
+class Ritz(NamedTuple):
+    """A block of approximate eigenvectors of K, the least first; as columns."""
+
+    values: Float[Array, " block"]
+    vectors: Float[Array, "rows block"]
+    residuals: Float[Array, "rows block"]
+
+    @property
+    def error(self) -> Float[Array, ""]:
+        """The size of the first residual: some eigenvalue is as near to the first value."""
+        return jnp.linalg.norm(self.residuals[:, 0])
+
+
+def ritz(K: Float[Array, "rows rows"], Z: Float[Array, "rows columns"], block: int) -> Ritz:
+    """The best block in the span of Z."""
+    Q = jnp.linalg.qr(Z)[0]
+    KQ = K @ Q
+    H = Q.T @ KQ
+    values, Y = jnp.linalg.eigh((H + H.T) / 2)
+    values, Y = values[:block], Y[:, :block]
+    U = Q @ Y
+    return Ritz(values, U, KQ @ Y - U * values[None])
+
+
+def settle(
+    K: Float[Array, "rows rows"],
+    factor: Float[Array, "rows rows"],
+    U: Float[Array, "rows block"],
+    goal: Array,
+    rtol: Array,
+) -> Ritz:
+    """Improve a block until the residual of its first vector is small, absolutely or relatively."""
+    tiny, block = jnp.finfo(K.dtype).tiny, U.shape[1]
+    probe = jax.random.normal(jax.random.key(0), (K.shape[0], 1), K.dtype)
+
+    def unsettled(carry: tuple[Array, Ritz]) -> Array:
+        i, found = carry
+        small = found.error <= jnp.maximum(goal, rtol * found.values[0])
+        return (i < 1) | (i < ROUNDS) & ~small
+
+    def improve(carry: tuple[Array, Ritz]) -> tuple[Array, Ritz]:
+        i, (_, U, residuals) = carry
+        # the probe has a part in all directions: in one too that comes down from above
+        outside = probe - U @ (U.T @ probe)
+        new = jnp.concatenate([U, residuals, outside], axis=1)
+        new = jax.scipy.linalg.cho_solve((factor, True), new)
+        new = new / jnp.maximum(jnp.linalg.norm(new, axis=0), tiny)[None]
+        return i + 1, ritz(K, jnp.concatenate([U, new], axis=1), block)
+
+    first = (jnp.zeros((), int), ritz(K, U, block))
+    return jax.lax.while_loop(unsettled, improve, first)[1]
+
+
+def factor_below(
+    K: Float[Array, "rows rows"], value: Array, slack: Array, rtol: Array
+) -> tuple[Array, Array, Array]:
+    """A factor of K − τI just below a value, what it proves of σ_min, and whether there is one."""
+    tau = (1 - rtol) ** 2 * value
+    visible = value - tau > 2 * slack
+    shift = jnp.where(visible, tau, -2 * slack)
+    factor = jnp.linalg.cholesky(K - shift * jnp.eye(K.shape[0], dtype=K.dtype))
+    proved = jnp.where(visible, jnp.sqrt(jnp.maximum(tau - slack, 0.0)), 0.0)
+    return factor, proved, jnp.all(jnp.isfinite(jnp.diagonal(factor)))
 
 
 class _Reference(NamedTuple):
@@ -144,104 +217,76 @@ class _Reference(NamedTuple):
     age: Array
 
 
-def jacobian_distance(E: Float[Array, "rows m"], XX: Float[Array, "n n"]) -> Float[Array, ""]:
-    """A bound on the spectral norm ‖J − J′‖ where the features differ by E, from X Xᵀ."""
-    return jnp.sqrt(jnp.linalg.norm(tangent_kernel(XX, E)))
+class _Bounded(NamedTuple):
+    """What is known at a point."""
+
+    reference: _Reference
+    block: Ritz
+    lower: Array
+    decomposed: Array
+
+
+def _keep(features: Array, block: Ritz, reference: _Reference, XX: Array) -> _Bounded:
+    """The reference serves on: what it proved, less the way that J has gone since."""
+    distance = jacobian_distance(features - reference.features, XX)
+    lower = jnp.maximum(reference.lower - distance, 0.0)
+    aged = reference._replace(age=reference.age + 1)
+    return _Bounded(aged, block, lower, jnp.zeros((), int))
+
+
+def _renew(
+    K: Array, features: Array, block: Ritz, reference: _Reference, slack: Array, rtol: Array
+) -> _Bounded:
+    """A new factor, by an eigendecomposition where there is none below the value found."""
+    U = block.vectors
+
+    def decompose() -> tuple:
+        least, vectors = jnp.linalg.eigh(K)
+        factor, lower, _ = factor_below(K, least[0], slack, rtol)
+        floor = jnp.sqrt(jnp.maximum(least[0] - slack, 0.0))
+        return factor, jnp.maximum(lower, floor), vectors[:, : U.shape[1]], jnp.ones((), int)
+
+    factor, lower, exists = factor_below(K, block.values[0], slack, rtol)
+    exists &= reference.age < FIRST
+    factor, lower, start, counted = jax.lax.cond(
+        exists, lambda: (factor, lower, U, jnp.zeros((), int)), decompose
+    )
+    new = _Reference(features, factor, lower, jnp.ones((), int))
+    return _Bounded(new, settle(K, factor, start, slack, rtol), lower, counted)
 
 
 @partial(jax.jit, static_argnames="sigma")
 def _follow(
     W: Array, v: Array, X: Array, sigma: Activation, rtol: Array, refresh: Array
 ) -> SigmaPath:
-    XX = X @ X.T
-    eps, tiny = jnp.finfo(X.dtype).eps, jnp.finfo(X.dtype).tiny
+    XX, tiny = X @ X.T, jnp.finfo(X.dtype).tiny
     outputs = v.shape[2] if v.ndim == 3 else 1
     rows, width = len(X) * outputs, W.shape[1]
-    block = min(BLOCK, max(rows // 3, 1))
-    eye = jnp.eye(rows, dtype=X.dtype)
-    probe = jax.random.normal(jax.random.key(0), (rows, 1), X.dtype)
-
-    def ritz(K: Array, Z: Array) -> tuple[Array, Array, Array]:
-        """The best block in the span of Z: its values, its vectors, its residuals."""
-        Q = jnp.linalg.qr(Z)[0]
-        KQ = K @ Q
-        H = Q.T @ KQ
-        values, Y = jnp.linalg.eigh((H + H.T) / 2)
-        values, Y = values[:block], Y[:, :block]
-        U = Q @ Y
-        return values, U, KQ @ Y - U * values[None]
-
-    def settle(K: Array, factor: Array, U: Array, goal: Array) -> tuple[Array, Array, Array]:
-        """Improve the block until the residual of its first vector is small."""
-
-        def unsettled(carry: tuple) -> Array:
-            i, (values, _, residuals) = carry
-            small = jnp.linalg.norm(residuals[:, 0]) <= jnp.maximum(goal, rtol * values[0])
-            return (i < 1) | (i < ROUNDS) & ~small
-
-        def improve(carry: tuple) -> tuple:
-            i, (_, U, residuals) = carry
-            # the probe has a part in all directions: in one too that comes down from above
-            outside = probe - U @ (U.T @ probe)
-            new = jnp.concatenate([U, residuals, outside], axis=1)
-            new = jax.scipy.linalg.cho_solve((factor, True), new)
-            new = new / jnp.maximum(jnp.linalg.norm(new, axis=0), tiny)[None]
-            return i + 1, ritz(K, jnp.concatenate([U, new], axis=1))
-
-        return jax.lax.while_loop(unsettled, improve, (jnp.zeros((), int), ritz(K, U)))[1]
-
-    def factor_below(K: Array, value: Array, slack: Array) -> tuple[Array, Array, Array]:
-        """A factor of K − τI, what it proves of σ_min, and whether there is one."""
-        tau = (1 - rtol) ** 2 * value
-        visible = value - tau > 2 * slack
-        factor = jnp.linalg.cholesky(K - jnp.where(visible, tau, -2 * slack) * eye)
-        proved = jnp.where(visible, jnp.sqrt(jnp.maximum(tau - slack, 0.0)), 0.0)
-        return factor, proved, jnp.all(jnp.isfinite(jnp.diagonal(factor)))
 
     def advance(carry: tuple, point: tuple) -> tuple:
         reference, U = carry
-        W, v = point
-        D = sigma.derivative(X @ W.T)
-        features = output_features(D, v)
-        K = tangent_kernel(XX, features)
-        # rounding in K's entries, and in the factor's
-        slack = (rows + width + X.shape[1] + 4) * eps * jnp.trace(K)
-        values, U, residuals = settle(K, reference.factor, U, slack)
-        error = jnp.linalg.norm(residuals[:, 0])
-        due = (reference.age >= refresh) | ~(error <= jnp.maximum(slack, rtol * values[0]))
+        at = linearize(Params(*point), X, sigma)
+        K, features = at.gram(XX), at.features
+        # proved: rounding in K's entries, and in the factor's
+        slack = gram_slack(rows + width + X.shape[1] + 4, jnp.trace(K), K.dtype)
+        block = settle(K, reference.factor, U, slack, rtol)
+        settled = block.error <= jnp.maximum(slack, rtol * block.values[0])  # NaN is not
+        due = (reference.age >= refresh) | ~settled
+        reference, block, lower, decomposed = jax.lax.cond(
+            due,
+            lambda: _renew(K, features, block, reference, slack, rtol),
+            lambda: _keep(features, block, reference, XX),
+        )
+        u = block.vectors[:, 0]
+        found = jnp.linalg.norm(at.vjp(u.reshape(len(X), *v.shape[2:])))
+        error = jnp.minimum(jnp.sqrt(block.error), block.error / jnp.maximum(found, tiny))
+        out = found, jnp.minimum(lower, found), error, u, due, decomposed
+        return (reference, block.vectors), out
 
-        def keep() -> tuple:
-            distance = jacobian_distance(features - reference.features, XX)
-            lower = jnp.maximum(reference.lower - distance, 0.0)
-            aged = reference._replace(age=reference.age + 1)
-            return aged, values, U, residuals, lower, jnp.zeros((), int)
-
-        def decompose() -> tuple:
-            least, vectors = jnp.linalg.eigh(K)
-            U = vectors[:, :block]
-            factor, lower, _ = factor_below(K, least[0], slack)
-            floor = jnp.sqrt(jnp.maximum(least[0] - slack, 0.0))
-            return factor, jnp.maximum(lower, floor), U, jnp.ones((), int)
-
-        def renew() -> tuple:
-            factor, lower, exists = factor_below(K, values[0], slack)
-            exists &= reference.age < FIRST
-            factor, lower, start, counted = jax.lax.cond(
-                exists, lambda: (factor, lower, U, jnp.zeros((), int)), decompose
-            )
-            new = _Reference(features, factor, lower, jnp.ones((), int))
-            return new, *settle(K, factor, start, slack), lower, counted
-
-        reference, values, U, residuals, lower, counted = jax.lax.cond(due, renew, keep)
-        u = U[:, 0]
-        found = jnp.linalg.norm(pull_back(D, v, u.reshape(len(X), *v.shape[1:])).T @ X)
-        rho = jnp.linalg.norm(residuals[:, 0])
-        error = jnp.minimum(jnp.sqrt(rho), rho / jnp.maximum(found, tiny))
-        return (reference, U), (found, jnp.minimum(lower, found), error, u, due, counted)
-
-    first = _Reference(
-        jnp.zeros((rows, width), X.dtype), eye, jnp.zeros((), X.dtype), jnp.full((), FIRST)
-    )
-    out = jax.lax.scan(advance, (first, eye[:, :block]), (W, v))[1]
-    found, lower, error, vector, due, counted = out
-    return SigmaPath(found, lower, error, vector, due, jnp.sum(due), jnp.sum(counted))
+    eye = jnp.eye(rows, dtype=X.dtype)
+    none = jnp.zeros((rows, width), X.dtype)
+    first = _Reference(none, eye, jnp.zeros((), X.dtype), jnp.full((), FIRST))
+    start = eye[:, : min(BLOCK, max(rows // 3, 1))]
+    out = jax.lax.scan(advance, (first, start), (W, v))[1]
+    found, lower, error, vector, due, decomposed = out
+    return SigmaPath(found, lower, error, vector, due, jnp.sum(due), jnp.sum(decomposed))

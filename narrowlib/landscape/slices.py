@@ -9,23 +9,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from narrowlib._checks import check_int, fail, float_array, is_concrete
-from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.jacobian import gram
+from narrowlib._checks import (
+    check_finite,
+    check_int,
+    check_key,
+    fail,
+    float_array,
+    is_concrete,
+    shown,
+)
+from narrowlib._runs import runs
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import linearize
 from narrowlib.network.model import (
     Params,
-    check_finite_problem,
     check_params,
-    check_problem,
     half_mean_square,
 )
+from narrowlib.network.rounding import spectrum
+from narrowlib.network.theory import check_theory_problem
 
 BATCH = 1 << 20  # numbers in the Gram matrices that are decomposed together: 8 MiB in float64
 
@@ -46,6 +55,7 @@ class Slice(NamedTuple):
     sigma_min: Array
 
 
+@runs("jit and grad")
 def slice_directions(
     params: Params, given: Sequence[ArrayLike] = (), *, count: int = 2, key: Key[Array, ""]
 ) -> Float[Array, "count m d"]:
@@ -80,18 +90,18 @@ def slice_directions(
         Chapter "The nice region".
     """
     W = check_params(params).W
+    given, key = _arrays("given", given, 2, W.dtype), check_key("key", key)
     if check_int("count", count, 1) > 3:
         fail("count", count, "A slice has 1, 2 or 3 directions.")
     if len(given) > count:
         fail("given", f"{len(given)} directions", f"Pass at most count = {count} of them.")
     if count > W.size:
         fail("count", count, f"W has {W.size} entries: no more directions are orthogonal.")
-    fixed = [float_array("given", D, (2,)).astype(W.dtype) for D in given]
-    for D in fixed:
+    for D in given:
         if D.shape != W.shape:
             fail("given", f"shape {D.shape}", f"params.W has shape {W.shape}.")
-    random = jax.random.normal(key, (count - len(fixed), *W.shape), W.dtype)
-    flat = jnp.concatenate([jnp.stack(fixed), random] if fixed else [random]).reshape(count, -1)
+    random = jax.random.normal(key, (count - len(given), *W.shape), W.dtype)
+    flat = jnp.concatenate([jnp.stack(given), random] if given else [random]).reshape(count, -1)
     flat = flat / jnp.maximum(jnp.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
     Q, R = jnp.linalg.qr(flat.T)
     sides = jnp.diagonal(R)
@@ -100,6 +110,7 @@ def slice_directions(
     return (jnp.sign(sides)[:, None] * Q.T).reshape(count, *W.shape)
 
 
+@runs("jit and grad")
 def slice_grid(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -147,11 +158,11 @@ def slice_grid(
     References:
         Chapter "The nice region".
     """
-    params, X, y = check_problem(params, X, y)
-    sigma = get_activation(activation)
-    check_finite_problem(params, X, y)
-    axes = tuple(float_array("coordinates", a, (1,)).astype(X.dtype) for a in coordinates)
-    frame = [float_array("directions", D, (2,)).astype(X.dtype) for D in directions]
+    params, X, y, sigma = check_theory_problem(
+        params, X, y, activation=activation, allow_float32=True
+    )
+    axes = tuple(_arrays("coordinates", coordinates, 1, X.dtype))
+    frame = _arrays("directions", directions, 2, X.dtype)
     if not 1 <= len(frame) <= 3:
         fail("directions", f"{len(frame)} of them", "A slice has 1, 2 or 3 directions.")
     if len(axes) != len(frame):
@@ -165,6 +176,19 @@ def slice_grid(
     return Slice(axes, stacked, loss, least)
 
 
+def _arrays(name: str, arrays: Any, ndim: int, dtype: Any) -> list[Array]:
+    """A sequence of finite arrays that each have some entries."""
+    try:
+        found = [float_array(name, a, (ndim,)).astype(dtype) for a in arrays]
+    except TypeError:
+        fail(name, shown(arrays), "Pass a list of arrays.")
+    for a in found:
+        check_finite(name, a)
+        if a.size == 0:
+            fail(name, f"an array of shape {a.shape}", "Pass at least one entry.")
+    return found
+
+
 @partial(jax.jit, static_argnames="sigma")
 def _evaluate(
     params: Params, X: Array, y: Array, frame: Array, axes: tuple[Array, ...], sigma: Activation
@@ -174,9 +198,9 @@ def _evaluate(
 
     def at(a: Array) -> tuple[Array, Array]:
         moved = Params(params.W + jnp.tensordot(a, frame, 1), params.v)
-        r = sigma.fn(X @ moved.W.T) @ moved.v - y
-        least = jnp.linalg.eigvalsh(gram(moved, X, activation=sigma))[0]
-        return half_mean_square(r), jnp.sqrt(jnp.maximum(least, jnp.zeros_like(least)))
+        net = linearize(moved, X, sigma)
+        least = spectrum(net.gram()).singular_values[0]
+        return half_mean_square(net.residual(y)), least
 
     batch = max(1, min(math.prod(shape), BATCH // y.size**2))
     loss, least = jax.lax.map(at, points, batch_size=batch)

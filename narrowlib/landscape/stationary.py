@@ -15,7 +15,6 @@ and V = max ‖v_j‖, over the ball in question:
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -23,22 +22,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from narrowlib._checks import check_double, check_number, is_concrete
-from narrowlib.network.activations import Activation, get_activation
+from narrowlib._checks import check_number, fail, is_concrete
+from narrowlib._runs import runs
+from narrowlib.constraints.base import frozen_pytree
+from narrowlib.network.activations import Activation
 from narrowlib.network.hessian import dense_hessian
-from narrowlib.network.linearization import output_features, pull_back
-from narrowlib.network.model import Params, check_finite_problem, check_problem
+from narrowlib.network.linearization import Linearization, linearize
+from narrowlib.network.model import Params
+from narrowlib.network.theory import check_theory_problem
 
 VERDICTS = ("undecided", "global minimum", "local minimum", "saddle", "not stationary")
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["code", "loss", "loss_bounds", "gradient", "eigenvalues", "slack", "lipschitz",
-                 "h", "radius"],
-    meta_fields=[],
-)  # fmt: skip
-@dataclasses.dataclass(frozen=True, eq=False)
+@frozen_pytree()
 class StationaryPoint:
     """What `stationary_point` found, with its numbers; a pytree, so that it passes `vmap`.
 
@@ -71,7 +67,7 @@ class StationaryPoint:
     def verdict(self) -> str | np.ndarray:
         """The verdict; for a batch of points, an array of them."""
         if not is_concrete(self.code):
-            raise ValueError("verdict: got a traced value. Read `.code` inside jit or vmap.")
+            fail("verdict", "a traced value", "Read `.code` inside jit or vmap.")
         found = np.array(VERDICTS)[np.asarray(self.code)]
         return str(found) if found.ndim == 0 else found
 
@@ -81,6 +77,7 @@ class StationaryPoint:
         return jnp.sum(self.eigenvalues < -self.slack[..., None], axis=-1)
 
 
+@runs("jit")
 def stationary_point(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -104,7 +101,7 @@ def stationary_point(
     The bounds on the gradient, the eigenvalues and the residual take in the rounding errors of
     their sums; elementary functions and the eigenvalue routine are trusted to their usual accuracy.
     For small networks: the Hessian in all p weights is formed and decomposed, 24 n m d p + 9 p³
-    operations. The function works under `jit` and `vmap`.
+    operations.
 
     Args:
         params: weights `W` (m, d) and `v` (m,) or (m, K).
@@ -136,11 +133,10 @@ def stationary_point(
     References:
         The argument is Newton–Kantorovich's. Chapter "What can go wrong in a narrow net".
     """
-    sigma = get_activation(activation)
-    params, X, y = check_problem(params, X, y)
-    check_double("params", X.dtype, allow_float32)
-    check_finite_problem(params, X, y)
-    check_number("within", within, above=0)
+    params, X, y, sigma = check_theory_problem(
+        params, X, y, activation=activation, allow_float32=allow_float32
+    )
+    within = check_number("within", within, above=0)
     return _classify(params, X, y, jnp.asarray(within, X.dtype), sigma)
 
 
@@ -149,18 +145,17 @@ def _classify(
     params: Params, X: Array, y: Array, within: Array, sigma: Activation
 ) -> StationaryPoint:
     n, (W, v) = X.shape[0], params
-    phi, D = sigma.fn(X @ W.T), sigma.derivative(X @ W.T)
-    r = phi @ v - y
+    at = linearize(params, X, sigma)
+    r, first = at.residual(y), at.dense_all
     size = jnp.sqrt(jnp.sum(W**2) + jnp.sum(v**2))
-    first = _full_jacobian(X, phi, D, v)
     H = dense_hessian(params, X, y, sigma)
     eigenvalues = jnp.linalg.eigvalsh(H)
     # a matrix with NaN would decide nothing anyway: every comparison below is false
-    error_r, error_J, error_g, slack = _rounding(params, X, y, sigma, phi, r, first)
+    error_r, error_J, error_g, slack = _rounding(params, at, y, sigma)
     singular = jnp.linalg.svd(first, compute_uv=False)
     B1, s = singular[0] + error_J, singular[-1] - error_J
     residual = jnp.linalg.norm(r) + error_r
-    gradient = jnp.sqrt(jnp.sum((pull_back(D, v, r).T @ X) ** 2) + jnp.sum((phi.T @ r) ** 2)) / n
+    gradient = jnp.sqrt(sum(jnp.sum(g**2) for g in at.gradient(r)))
     steepest = jnp.max(jnp.abs(eigenvalues)) + slack
 
     def bounds(radius: Array) -> tuple[Array, Array]:
@@ -202,15 +197,6 @@ def _classify(
     )
 
 
-def _full_jacobian(X: Array, phi: Array, D: Array, v: Array) -> Float[Array, "rows p"]:
-    """The outputs' derivative in all weights, for the small networks that this file is for."""
-    features = output_features(D, v)
-    outputs = features.shape[0] // X.shape[0]
-    in_W = features[:, :, None] * jnp.repeat(X, outputs, axis=0)[:, None, :]
-    in_v = jnp.kron(phi, jnp.eye(outputs, dtype=X.dtype))
-    return jnp.concatenate([in_W.reshape(len(features), -1), in_v], axis=1)
-
-
 def _derivative_bounds(v: Array, X: Array, sigma: Activation, radius: Array) -> tuple[Array, Array]:
     """B₂ and B₃ over the ball of this radius in (W, v)."""
     norm, R = jnp.linalg.norm(X, 2), jnp.max(jnp.linalg.norm(X, axis=1))
@@ -221,30 +207,31 @@ def _derivative_bounds(v: Array, X: Array, sigma: Activation, radius: Array) -> 
 
 
 def _rounding(
-    params: Params, X: Array, y: Array, sigma: Activation, phi: Array, r: Array, first: Array
+    params: Params, at: Linearization, y: Array, sigma: Activation
 ) -> tuple[Array, Array, Array, Array]:
     """Bounds on the rounding errors of the residual, of F′, of ∇ℓ and of the eigenvalues of ∇²ℓ.
 
     A pre-activation errs by d ε‖xᵢ‖‖w_j‖ at most, and σ and its derivatives by four units more.
     """
-    W, (n, d), m = params.W, X.shape, params.W.shape[0]
+    W, X, r, m = params.W, at.X, at.residual(y), params.W.shape[0]
+    (n, d), largest = X.shape, jnp.max(jnp.abs(at.phi))
     eps = jnp.finfo(X.dtype).eps
     v = params.v.reshape(m, -1)
     R, norm = jnp.max(jnp.linalg.norm(X, axis=1)), jnp.linalg.norm(X)
     heaviest = jnp.max(jnp.linalg.norm(v, axis=1))
     z = d * eps * R * jnp.max(jnp.linalg.norm(W, axis=1))
-    error_0 = sigma.slope * z + 4 * eps * jnp.max(jnp.abs(phi))
+    error_0 = sigma.slope * z + 4 * eps * largest
     error_1 = sigma.curvature * z + 4 * eps * sigma.slope
     error_2 = sigma.jerk * z + 4 * eps * sigma.curvature
     size_r, sums = jnp.linalg.norm(r), (n + m + d + 8) * eps
-    error_r = (error_0 + m * eps * jnp.max(jnp.abs(phi))) * n**0.5 * jnp.sum(jnp.abs(v))
+    error_r = (error_0 + m * eps * largest) * n**0.5 * jnp.sum(jnp.abs(v))
     error_r = error_r + 2 * eps * jnp.linalg.norm(y)
     error_J = error_1 * jnp.linalg.norm(v) * norm + error_0 * (n * m * v.shape[1]) ** 0.5
-    whole = jnp.linalg.norm(first)
+    whole = at.frobenius
     error_J = error_J + sums * whole
     error_g = (whole * error_r + error_J * size_r + sums * whole * size_r) / n
     second = sigma.slope * norm + sigma.curvature * heaviest * R * norm
     error_H = 2 * whole * error_J + second * error_r
     error_H = error_H + size_r * norm * (error_1 + error_2 * heaviest * R)
-    error_H = error_H + (sums + first.shape[1] * eps) * (whole**2 + size_r * second)
+    error_H = error_H + (sums + (W.size + v.size) * eps) * (whole**2 + size_r * second)
     return error_r, error_J, error_g, error_H / n

@@ -11,13 +11,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from narrowlib._checks import fail
+from narrowlib._checks import check_bool, check_function, fail, is_traced, shown
+from narrowlib._runs import runs
 
 
+@runs("jit and grad")
 @dataclasses.dataclass(frozen=True)
 class Activation:
     r"""One activation function $\sigma$ with what the theorems need to know about it.
@@ -26,13 +30,16 @@ class Activation:
 
     Args:
         name: what it is called in messages and files.
-        fn: $\sigma$, applied entrywise.
-        derivative: $\sigma'$, applied entrywise.
+        fn: $\sigma$, applied entrywise, written in `jax.numpy`.
+        derivative: $\sigma'$, likewise.
         curvature: $L_2 = \sup_z |\sigma''(z)|$; `inf` where $\sigma'$ jumps.
         analytic: whether $\sigma$ is real-analytic on the whole line.
         polynomial: whether $\sigma$ is a polynomial.
         slope: $\sup_z |\sigma'(z)|$; `inf` where there is no bound, or none is known.
         jerk: $\sup_z |\sigma'''(z)|$; `inf` where there is no bound, or none is known.
+
+    Raises:
+        ValueError: if a function is none or does not work entrywise, or a bound is no bound.
 
     Example:
         >>> import jax.numpy as jnp
@@ -55,6 +62,16 @@ class Activation:
     slope: float = math.inf
     jerk: float = math.inf
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            fail("name", shown(self.name), "Pass what messages and files shall call it.")
+        for part in ("fn", "derivative"):
+            _check_entrywise(part, getattr(self, part))
+        for part in ("analytic", "polynomial"):
+            object.__setattr__(self, part, check_bool(part, getattr(self, part)))
+        for part in ("curvature", "slope", "jerk"):
+            object.__setattr__(self, part, _check_bound(part, getattr(self, part)))
+
     @property
     def generic(self) -> bool:
         """Whether the full-rank theorem covers it: real-analytic and no polynomial."""
@@ -64,6 +81,35 @@ class Activation:
     def smooth(self) -> bool:
         """Whether the bound on σ″ is finite, as every other theorem needs."""
         return math.isfinite(self.curvature)
+
+
+def _check_entrywise(part: str, fn: Any) -> None:
+    """A function that JAX can trace, from arrays to arrays of the same shape."""
+    check_function(part, fn, "jnp.sin")
+    x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    mend = "Pass a function of an array, entry by entry, written in jax.numpy."
+    try:
+        hash(fn)  # compiled programs are found again by it
+        y = jax.eval_shape(lambda z: fn(z), x)  # not fn itself: JAX dies of some of NumPy's
+    except Exception as error:
+        fail(part, f"a function that fails with {type(error).__name__}", mend)
+    if getattr(y, "shape", None) != x.shape or not jnp.issubdtype(y.dtype, jnp.floating):
+        what = f"{getattr(y, 'dtype', type(y).__name__)} of shape {getattr(y, 'shape', None)}"
+        fail(part, f"a function that makes {what} of {x.dtype} of shape {x.shape}", mend)
+
+
+def _check_bound(part: str, bound: Any) -> float:
+    """A bound on a derivative's size; `inf` says that there is none."""
+    mend = "Pass a number of at least 0, or inf where there is no bound."
+    if isinstance(bound, bool | str) or is_traced(bound) or getattr(bound, "ndim", 0):
+        fail(part, shown(bound), mend)
+    try:
+        value = float(bound)
+    except (TypeError, ValueError, OverflowError):
+        fail(part, shown(bound), mend)
+    if not value >= 0:  # NaN is not
+        fail(part, f"{value:g}", mend)
+    return value
 
 
 def _tanh_derivative(z: jax.Array) -> jax.Array:
@@ -122,6 +168,7 @@ _REGISTRY = {
 }  # fmt: skip
 
 
+@runs("jit and grad")
 def activations() -> tuple[str, ...]:
     """The names that the registry knows.
 
@@ -139,6 +186,7 @@ def activations() -> tuple[str, ...]:
     return tuple(_REGISTRY)
 
 
+@runs("jit and grad")
 def get_activation(activation: str | Activation) -> Activation:
     """Look an activation up by name.
 
@@ -161,7 +209,12 @@ def get_activation(activation: str | Activation) -> Activation:
     if not isinstance(activation, str) or activation not in _REGISTRY:
         fail(
             "activation",
-            repr(activation),
+            shown(activation),
             f"Choose one of {', '.join(_REGISTRY)}, or pass a narrowlib.Activation of your own.",
         )
     return _REGISTRY[activation]
+
+
+def second_derivative(sigma: Activation, Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """σ″, entry by entry."""
+    return jax.jvp(sigma.derivative, (Z,), (jnp.ones_like(Z),))[1]

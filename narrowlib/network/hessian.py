@@ -22,12 +22,21 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_int, fail
+from narrowlib._runs import runs
 from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.model import Params, check_params, check_problem, half_mean_square
+from narrowlib.network.model import (
+    Params,
+    check_params,
+    check_problem,
+    half_mean_square,
+    outputs_of,
+)
+from narrowlib.network.theory import check_theory_problem
 
 RESTARTS = 50  # of Lanczos's method, in multiples of the number of parameters
 
 
+@runs("jit and grad")
 def hvp(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -46,7 +55,7 @@ def hvp(
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The product, shaped like `params`.
+        The product, shaped like `params`; NaN where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -66,7 +75,7 @@ def hvp(
     """
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
-    direction = check_params(direction)
+    direction = check_params(direction, "direction")
     for name, a, b in zip(("W", "v"), direction, params, strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             mend = f"params.{name} is {b.dtype} of shape {b.shape}: pass a direction like it."
@@ -77,11 +86,12 @@ def hvp(
 @partial(jax.jit, static_argnames="sigma")
 def _product(params: Params, X: Array, y: Array, direction: Params, sigma: Activation) -> Params:
     def gradient(params: Params) -> Params:
-        return jax.grad(lambda p: half_mean_square(sigma.fn(X @ p.W.T) @ p.v - y))(params)
+        return jax.grad(lambda p: half_mean_square(outputs_of(p, X, sigma) - y))(params)
 
     return jax.jvp(gradient, (params,), (direction,))[1]
 
 
+@runs("jit and grad")
 def hessian(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -101,7 +111,7 @@ def hessian(
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The Hessian, shape (p, p): vec W row by row, then vec v.
+        The Hessian, shape (p, p): vec W row by row, then vec v; NaN where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -147,6 +157,7 @@ class Extremes(NamedTuple):
     directions: Params
 
 
+@runs("host")
 def hessian_extremes(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -162,7 +173,7 @@ def hessian_extremes(
     does not prove that none was missed: a tight cluster can hide one of its members.
 
     Args:
-        params: weights `W` (m, d) and `v` (m,) or (m, K), with concrete values: no `jit`.
+        params: weights `W` (m, d) and `v` (m,) or (m, K).
         X: samples, shape (n, d).
         y: targets, shape (n,) or (n, K).
         k: how many at each end.
@@ -172,8 +183,8 @@ def hessian_extremes(
         The `Extremes`.
 
     Raises:
-        ValueError: if shapes or precisions do not match, the activation is unknown, or k is not
-            between 1 and half the number of parameters.
+        ValueError: if shapes or precisions do not match, an entry is not finite, the activation is
+            unknown, or k is not between 1 and half the number of parameters.
         RuntimeError: if Lanczos's method does not settle (SciPy's ArpackNoConvergence).
 
     Example:
@@ -190,8 +201,9 @@ def hessian_extremes(
         Lehoucq, Sorensen, Yang (1998), "ARPACK users' guide". Chapter "What can go wrong in a
         narrow net".
     """
-    sigma = get_activation(activation)
-    params, X, y = check_problem(params, X, y)
+    params, X, y, sigma = check_theory_problem(
+        params, X, y, activation=activation, allow_float32=True
+    )
     flat, unravel = ravel_pytree(params)
     k = check_int("k", k, 1)
     if 2 * k > flat.size:
@@ -199,10 +211,10 @@ def hessian_extremes(
 
     def product(e: np.ndarray) -> np.ndarray:
         direction = unravel(jnp.asarray(e, flat.dtype).reshape(-1))
-        return np.asarray(ravel_pytree(_product(params, X, y, direction, sigma))[0])
+        return _finite(ravel_pytree(_product(params, X, y, direction, sigma))[0])
 
     if 6 * k + 40 > flat.size:
-        values, vectors = np.linalg.eigh(np.asarray(dense_hessian(params, X, y, sigma)))
+        values, vectors = np.linalg.eigh(_finite(dense_hessian(params, X, y, sigma)))
     else:
         values, vectors = _lanczos(product, flat.size, k, np.dtype(flat.dtype))
     ends = np.r_[:k, len(values) - k : len(values)]
@@ -210,6 +222,12 @@ def hessian_extremes(
     residuals = np.stack([product(e) for e in vectors.T]) - values[:, None] * vectors.T
     directions = jax.vmap(unravel)(jnp.asarray(vectors.T, flat.dtype))
     return Extremes(values[:k], values[k:], np.linalg.norm(residuals, axis=1), directions)
+
+
+def _finite(x: Array) -> np.ndarray:
+    if not bool(jnp.all(jnp.isfinite(x))):
+        fail("params, X, y", "a Hessian that overflows, or holds NaN", "Scale the largest down.")
+    return np.asarray(x)
 
 
 def _lanczos(

@@ -10,22 +10,18 @@ from functools import partial
 import jax
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_inputs, fail, float_array
+from narrowlib._checks import fail, float_array
 from narrowlib._runs import runs
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.linearization import linearize
-from narrowlib.network.model import Params, check_params
+from narrowlib.network.model import Params, check_network
 
 
 def _prepare(
     params: Params, X: ArrayLike, activation: str | Activation
 ) -> tuple[Params, Array, Activation]:
-    params = check_params(params)
-    return (
-        params,
-        check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype),
-        get_activation(activation),
-    )
+    params, X = check_network(params, X)
+    return params, X, get_activation(activation)
 
 
 @runs("jit and grad")
@@ -41,11 +37,11 @@ def jvp(
     Args:
         params: weights `W` (m, d) and `v` (m,) or (m, K).
         X: samples, shape (n, d).
-        delta: Δ, shape (m, d).
+        delta: Δ, shape (m, d), taken in the precision of `params`.
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The change of the outputs, shape (n,) or (n, K).
+        The change of the outputs, shape (n,) or (n, K); NaN where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -58,7 +54,7 @@ def jvp(
         [9.0]
     """
     params, X, sigma = _prepare(params, X, activation)
-    delta = float_array("delta", delta, (2,))
+    delta = float_array("delta", delta, (2,), whole=X.dtype)
     if delta.shape != params.W.shape:
         fail("delta", f"shape {delta.shape}", f"params.W has shape {params.W.shape}.")
     return _jvp(params, X, delta.astype(X.dtype), sigma)
@@ -82,11 +78,11 @@ def vjp(
     Args:
         params: weights `W` (m, d) and `v` (m,) or (m, K).
         X: samples, shape (n, d).
-        r: a vector over samples (and outputs), shape (n,) or (n, K).
+        r: a vector over samples (and outputs), shape (n,) or (n, K), taken likewise.
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The product, shape (m, d).
+        The product, shape (m, d); NaN where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -99,7 +95,7 @@ def vjp(
         [[3.0, 6.0]]
     """
     params, X, sigma = _prepare(params, X, activation)
-    r = float_array("r", r, (params.v.ndim,))
+    r = float_array("r", r, (params.v.ndim,), whole=X.dtype)
     if r.shape != (X.shape[0], *params.v.shape[1:]):
         fail("r", f"shape {r.shape}", f"The outputs are {(X.shape[0], *params.v.shape[1:])}.")
     return _vjp(params, X, r.astype(X.dtype), sigma)
@@ -122,7 +118,8 @@ def jacobian(
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The Jacobian, shape (n, m d), or (n K, m d) with row i K + k for sample i, output k.
+        The Jacobian, shape (n, m d), or (n K, m d) with row i K + k for sample i, output k; NaN
+        where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -160,7 +157,8 @@ def gram(
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The Gram matrix, shape (n, n), or (n K, n K) with row i K + k for sample i, output k.
+        The Gram matrix, shape (n, n), or (n K, n K) with row i K + k for sample i, output k; NaN
+        where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.

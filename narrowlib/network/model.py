@@ -17,6 +17,7 @@ from narrowlib._checks import (
     shown,
     single_at_least,
 )
+from narrowlib._runs import runs
 from narrowlib.network.activations import Activation, get_activation
 
 ANY_AXES = tuple(range(1, 9))  # samples first; a loss takes what a module gives
@@ -54,10 +55,15 @@ def check_params(params: Any, name: str = "params") -> Params:
     return Params(W, v)
 
 
+def check_network(params: Any, X: Any) -> tuple[Params, Array]:
+    """Parameters and samples that fit together, as arrays."""
+    params = check_params(params)
+    return params, check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
+
+
 def check_problem(params: Params, X: ArrayLike, y: ArrayLike) -> tuple[Params, Array, Array]:
     """Parameters, samples and targets that fit together, as arrays."""
-    params = check_params(params)
-    X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
+    params, X = check_network(params, X)
     return params, X, check_targets(y, X, params.v.shape[1:])
 
 
@@ -68,6 +74,7 @@ def check_finite_problem(params: Params, X: Array, y: Array | None = None) -> No
             check_finite(name, value)
 
 
+@runs("jit and grad")
 def forward(
     params: Params, X: Float[ArrayLike, "n d"], *, activation: str | Activation = "tanh"
 ) -> Float[Array, "n *K"]:
@@ -81,7 +88,7 @@ def forward(
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The outputs, shape (n,), or (n, K) for K outputs.
+        The outputs, shape (n,), or (n, K) for K outputs; NaN where an argument is.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -97,11 +104,16 @@ def forward(
         Zhang et al. (2021), section 2; chapter "A handful of neurons remembers everything".
     """
     sigma = get_activation(activation)
-    params = check_params(params)
-    X = check_inputs(X, d=params.W.shape[1], dtype=params.W.dtype)
+    params, X = check_network(params, X)
+    return outputs_of(params, X, sigma)
+
+
+def outputs_of(params: Params, X: Array, sigma: Activation) -> Float[Array, "n *K"]:
+    """The outputs of checked arguments."""
     return sigma.fn(X @ params.W.T) @ params.v
 
 
+@runs("jit and grad")
 def loss(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -120,8 +132,8 @@ def loss(
         activation: a name of `activations()` or an `Activation`.
 
     Returns:
-        The loss, a scalar. With K outputs the squares are summed over outputs and averaged over
-        samples.
+        The loss, a scalar, NaN where an argument is. With K outputs the squares are summed over
+        outputs and averaged over samples.
 
     Raises:
         ValueError: if shapes or precisions do not match, or the activation is unknown.
@@ -133,9 +145,9 @@ def loss(
         >>> float(nl.loss(params, jnp.ones((4, 3)), jnp.array([1.0, -1.0, 1.0, -1.0])))
         0.5
     """
+    sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
-    r = forward(params, X, activation=activation) - y
-    return half_mean_square(r)
+    return half_mean_square(outputs_of(params, X, sigma) - y)
 
 
 def half_mean_square(r: Float[Array, "n *K"]) -> Float[Array, ""]:
@@ -143,6 +155,7 @@ def half_mean_square(r: Float[Array, "n *K"]) -> Float[Array, ""]:
     return jnp.sum(r**2) / (2 * r.shape[0])
 
 
+@runs("jit and grad")
 def half_mean_squared_error(
     outputs: Float[ArrayLike, "n *K"], y: Float[ArrayLike, "n *K"]
 ) -> Float[Array, ""]:
@@ -153,7 +166,7 @@ def half_mean_squared_error(
         y: targets, the same shape.
 
     Returns:
-        Half the mean squared error, summed over the outputs, a scalar.
+        Half the mean squared error, summed over the outputs, a scalar; NaN where an argument is.
 
     Raises:
         ValueError: if the shapes differ; (n, 1) against (n,) would be broadcast to (n, n).
@@ -171,6 +184,7 @@ def half_mean_squared_error(
     return half_mean_square(outputs - y)
 
 
+@runs("jit and grad")
 class OneHiddenLayer(nnx.Module):
     """The same network as a Flax NNX module, for use with Flax's and Optax's own tools.
 

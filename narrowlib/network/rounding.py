@@ -36,6 +36,11 @@ def gram_slack(count: int, largest: Any, dtype: Any) -> Any:
     return count * float(jnp.finfo(dtype).eps) * largest
 
 
+def svd_floor(rows: Any, columns: Any, largest: Any, dtype: Any) -> Any:
+    """The floor where J itself is decomposed: max(rows, columns) · ε · σ_max."""
+    return np.maximum(rows, columns) * float(jnp.finfo(dtype).eps) * largest
+
+
 class Spectrum(NamedTuple):
     """The eigenvalues of a Gram matrix, with what rounding can hide of them.
 
@@ -57,7 +62,12 @@ class Spectrum(NamedTuple):
     @property
     def at_least(self) -> Any:
         """Lower bounds of the singular values, ascending."""
-        return (self.eigenvalues - self.slack).clip(0) ** 0.5
+        return self.certain**0.5
+
+    @property
+    def certain(self) -> Any:
+        """The eigenvalues less the slack, at least 0."""
+        return (self.eigenvalues - self.slack).clip(0)
 
     @property
     def floor(self) -> Any:
@@ -69,7 +79,7 @@ def spectrum(K: Any, *, vectors: bool = False) -> Spectrum:
     """The spectrum of a Gram matrix: by NumPy for a NumPy array, else by JAX."""
     linalg: Any = np.linalg if isinstance(K, np.ndarray) else jnp.linalg
     values, columns = linalg.eigh(K) if vectors else (linalg.eigvalsh(K), None)
-    return Spectrum(values, gram_slack(K.shape[0], values[-1], K.dtype), columns)
+    return Spectrum(values, gram_slack(K.shape[0], values[-1].clip(0), K.dtype), columns)
 
 
 def least_singular_value(params: Params, X: Array, sigma: Activation) -> float:

@@ -7,14 +7,27 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
-from narrowlib._checks import check_even, check_int, check_number
+from narrowlib._checks import check_even, check_int, check_key, check_number, fail, shown
+from narrowlib._runs import runs
 from narrowlib.network.model import Params
+
+
+def _float_type(dtype: DTypeLike | None) -> jnp.dtype:
+    """A floating-point type as JAX has it: without x64 float64 is float32, with JAX's warning."""
+    try:
+        found = jnp.dtype(float if dtype is None else dtype)
+    except TypeError:
+        found = None
+    if found is None or not jnp.issubdtype(found, jnp.floating) or found.itemsize > 8:
+        fail("dtype", shown(dtype), "Pass a floating-point type, such as jnp.float32.")
+    return jnp.zeros((), dtype if dtype is not None else float).dtype
 
 
 def _output_shape(m: int, outputs: int | None) -> tuple[int, ...]:
     return (m,) if outputs is None else (m, check_int("outputs", outputs, 1))
 
 
+@runs("jit and grad")
 def lecun(
     key: Key[Array, ""],
     *,
@@ -36,7 +49,7 @@ def lecun(
         `Params` with W (m, d) and v (m,) or (m, K).
 
     Raises:
-        ValueError: if a size is not positive.
+        ValueError: if a size is not positive, the key is none, or the type is not floating.
 
     Example:
         >>> import jax
@@ -48,13 +61,14 @@ def lecun(
         LeCun, Bottou, Orr, Müller (1998), "Efficient BackProp".
     """
     d, m = check_int("d", d, 1), check_int("m", m, 1)
-    dtype = jnp.zeros((), dtype or float).dtype
+    key, dtype = check_key("key", key), _float_type(dtype)
     key_W, key_v = jax.random.split(key)
     W = jax.random.normal(key_W, (m, d), dtype) / jnp.sqrt(jnp.asarray(d, dtype))
     v = jax.random.normal(key_v, _output_shape(m, outputs), dtype) / jnp.sqrt(jnp.asarray(m, dtype))
     return Params(W, v)
 
 
+@runs("jit and grad")
 def mirrored_lecun(
     key: Key[Array, ""],
     *,
@@ -85,7 +99,8 @@ def mirrored_lecun(
         `Params` with W (m, d) and v (m,) or (m, K), rows j and j + m/2 a pair.
 
     Raises:
-        ValueError: if m is odd, a size is not positive, or scale is not above 0.
+        ValueError: if m is odd, a size or the scale is not positive, the key is none, or the type
+            is not floating.
 
     Example:
         >>> import jax
@@ -99,8 +114,8 @@ def mirrored_lecun(
         makes no difference to any theorem.
     """
     d, m = check_int("d", d, 1), check_even("m", m)
-    check_number("scale", scale, above=0)
-    dtype = jnp.zeros((), dtype or float).dtype
+    scale = check_number("scale", scale, above=0)
+    key, dtype = check_key("key", key), _float_type(dtype)
     key_U, key_u = jax.random.split(key)
     U = jax.random.normal(key_U, (m // 2, d), dtype) / jnp.sqrt(jnp.asarray(d, dtype))
     shape = _output_shape(m // 2, outputs)

@@ -8,7 +8,8 @@ from jax.flatten_util import ravel_pytree
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.landscape.stationary import _derivative_bounds, _full_jacobian, _rounding
+from narrowlib.landscape.stationary import _derivative_bounds, _rounding
+from narrowlib.network.linearization import linearize
 
 
 def network(seed, d=4, m=3, outputs=None, scale=1.0):
@@ -159,10 +160,9 @@ def test_rounding_is_bounded_but_not_absurdly(scale):
     sigma, n = nl.get_activation("tanh"), 20
     for seed in range(5):
         params = network(seed, d=5, m=4, scale=scale)
-        phi, D = sigma.fn(X @ params.W.T), sigma.derivative(X @ params.W.T)
-        r = phi @ params.v - y
-        first = _full_jacobian(X, phi, D, params.v)
-        error_r, error_J, error_g, _ = _rounding(params, X, y, sigma, phi, r, first)
+        at = linearize(params, X, sigma)
+        r, first = at.residual(y), at.dense_all
+        error_r, error_J, error_g, _ = _rounding(params, at, y, sigma)
         W, v, X_, y_ = (np.asarray(a).astype(np.longdouble) for a in (*params, X, y))
         t = np.tanh(X_ @ W.T)
         r_, slope = t @ v - y_, 1 - t**2

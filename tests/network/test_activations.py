@@ -1,5 +1,9 @@
 """Activations against jax.grad, a fine grid for the curvature, and polynomial fits."""
 
+import math
+from fractions import Fraction
+
+import flint
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +12,16 @@ from scipy.optimize import minimize_scalar
 from strategies import SMOOTH
 
 import narrowlib as nl
+from narrowlib import proof_verifier, verifier
+from narrowlib.certificates import existence_proof
+from narrowlib.network.activations import second_derivative
 
+# which activations a table lacks on purpose, and why
+LACKING = {
+    "verifier": {},
+    "existence proof": {"relu": "its slope jumps, so the lemma has no constant"},
+    "proof verifier": {"relu": "the same"},
+}
 Z = jnp.linspace(-6, 6, 4001)
 each = pytest.mark.parametrize("name", nl.activations())
 
@@ -80,3 +93,65 @@ def test_an_activation_of_ones_own_is_used_as_it_is():
     params = nl.Params(jnp.ones((2, 1)), jnp.ones(2))
     output = nl.forward(params, jnp.array([[0.5]]), activation=sine)
     assert float(output[0]) == pytest.approx(2 * np.sin(0.5))
+
+
+def test_the_second_derivative():
+    sigma, z = nl.get_activation("tanh"), jnp.linspace(-2, 2, 9)
+    expected = -2 * np.tanh(z) / np.cosh(z) ** 2
+    np.testing.assert_allclose(second_derivative(sigma, z), expected, atol=1e-15)
+
+
+def by_verifier(name, points):
+    """σ, σ′ and sup|σ″| as the table of `verifier.py` has them."""
+    fn, derivative, curvature = verifier.ACTIVATIONS[name]
+    return fn(points), derivative(points), curvature
+
+
+def by_balls(name, points):
+    """The same as the existence proof encloses them."""
+    with existence_proof._precision(128):
+        fn, derivative, curvature = existence_proof._balls(nl.get_activation(name))
+        z = [flint.arb(x) for x in points.tolist()]
+        return [float(fn(x)) for x in z], [float(derivative(x)) for x in z], float(curvature)
+
+
+def by_whole_numbers(name, points):
+    """The same as `proof_verifier.py` counts them."""
+    unit = 1 << proof_verifier.Q
+    z = [proof_verifier.Ball(int(Fraction(x) * unit)) for x in points.tolist()]
+    pairs = [proof_verifier.sigma_and_slope(name, x) for x in z]
+    values, slopes = (
+        [float(Fraction(b.c, unit)) for b in side] for side in zip(*pairs, strict=True)
+    )
+    return values, slopes, math.sqrt(proof_verifier.CURVATURE_SQUARED[name])
+
+
+TABLES = {
+    "verifier": (by_verifier, lambda: set(verifier.ACTIVATIONS)),
+    "existence proof": (by_balls, None),
+    "proof verifier": (by_whole_numbers, lambda: set(proof_verifier.CURVATURE_SQUARED)),
+}
+
+
+@each
+@pytest.mark.parametrize("table", TABLES)
+def test_each_table_says_what_the_registry_says(table, name):
+    """Whoever adds an activation and forgets a table, or mistypes it there, hears of it here."""
+    look_up, _ = TABLES[table]
+    sigma, points = nl.get_activation(name), np.linspace(-5, 5, 41)
+    if name in LACKING[table]:
+        with pytest.raises((KeyError, ValueError)):
+            look_up(name, points)
+        return
+    values, slopes, curvature = look_up(name, points)
+    z = jnp.asarray(points)
+    np.testing.assert_allclose(values, sigma.fn(z), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        slopes, sigma.derivative(jnp.asarray(points)), rtol=1e-13, atol=1e-14
+    )
+    assert curvature == pytest.approx(sigma.curvature, rel=1e-14)
+
+
+@pytest.mark.parametrize("table", [name for name, (_, names) in TABLES.items() if names])
+def test_no_table_knows_more_than_the_registry(table):
+    assert TABLES[table][1]() == set(nl.activations()) - set(LACKING[table])
