@@ -24,7 +24,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from narrowlib._checks import check_number, fail, is_concrete
 from narrowlib._runs import runs
-from narrowlib.constraints.base import frozen_pytree
+from narrowlib.constraints.pytrees import frozen_pytree
 from narrowlib.network.activations import Activation
 from narrowlib.network.hessian import dense_hessian
 from narrowlib.network.linearization import Linearization, linearize
