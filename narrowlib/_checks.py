@@ -43,7 +43,11 @@ def shown(value: Any) -> str:
 
 def is_traced(*xs: Any) -> bool:
     """Whether a leaf is a tracer or a placeholder of `jax.eval_shape`."""
-    return any(isinstance(x, jax.core.Tracer | jax.ShapeDtypeStruct) for x in jax.tree.leaves(xs))
+    try:
+        leaves = jax.tree.leaves(xs)
+    except (TypeError, ValueError):  # a dictionary whose keys have no order is no pytree
+        return False
+    return any(isinstance(x, jax.core.Tracer | jax.ShapeDtypeStruct) for x in leaves)
 
 
 def is_concrete(*xs: Any) -> bool:

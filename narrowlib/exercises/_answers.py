@@ -1,4 +1,8 @@
-"""What a checker answers, and how one is entered under its exercise's number."""
+"""What a checker answers, how one is entered under its exercise's number, and how it reads answers.
+
+A checker returns a `Verdict`, or raises `Refused`, which becomes one. It never raises anything
+else: an answer that it did not expect is refused with the error's name.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,9 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-
-from narrowlib.network.model import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +29,35 @@ class Verdict:
         return ("Right. " if self.right else "Not yet. ") + self.message
 
 
+class Refused(Exception):
+    """An answer that is not right; the message says what is off."""
+
+
+def refuse(message: str) -> NoReturn:
+    """End a checker: its verdict is "Not yet", with this message."""
+    raise Refused(message)
+
+
 CHECKERS: dict[str, Callable[[Any], Verdict]] = {}
+ONE = "Your function has to return one finite number."
+MANY = "Your function has to return finite numbers."
 
 
 def exercise(number: str) -> Callable[[Callable[[Any], Verdict]], Callable[[Any], Verdict]]:
     """Enter a checker under the number of its exercise, such as "0.1" or "1.3.2"."""
 
     def register(checker: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
-        CHECKERS[number] = checker
-        return checker
+        @functools.wraps(checker)
+        def verdict(answer: Any) -> Verdict:
+            try:
+                return checker(answer)
+            except Refused as refused:
+                return Verdict(False, str(refused))
+            except Exception as error:  # of an answer that nobody thought of
+                return Verdict(False, f"That answer cannot be checked. {_told(error)}")
+
+        CHECKERS[number] = verdict
+        return verdict
 
     return register
 
@@ -49,54 +71,92 @@ def numeric_exercise(
         @exercise(number)
         @functools.wraps(checker)
         def check_number(answer: Any) -> Verdict:
-            value = as_number(answer)
-            return Verdict(False, "Pass one number.") if value is None else checker(value)
+            return checker(number_of(answer, "Pass one number."))
 
         return check_number
 
     return register
 
 
+def _told(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}"
+
+
 def as_number(answer: Any) -> float | None:
     """The answer as a finite float; `None` where it is no number."""
     try:
-        value = float(answer)
-    except (TypeError, ValueError, OverflowError):
+        array = np.asarray(answer)
+        value = float(array.reshape(()) if array.dtype.kind in "biuf" else answer)
+    except Exception:  # arrays of several numbers, words, objects whose conversion fails
         return None
     return value if math.isfinite(value) else None
 
 
-def near(value: float, other: float, rel: float = 1e-3) -> bool:
-    """Equal up to a relative difference."""
-    return math.isclose(value, other, rel_tol=rel)
+def number_of(
+    answer: Any, message: str = "Your function has to return one finite number."
+) -> float:
+    """The answer as a finite float; another one is refused with the message."""
+    value = as_number(answer)
+    return refuse(message) if value is None else value
 
 
-def as_weights(answer: Any, whose: str) -> tuple[np.ndarray, np.ndarray] | Verdict:
-    """W and v of an answer that has to be `Params`, as float arrays, or the verdict why not.
-
-    Shapes, and whether the entries are finite, are left to the checker. `whose` completes
-    "Pass the params of your".
-    """
-    if not isinstance(answer, Params):
-        return Verdict(False, f"Pass the params of your {whose}.")
+def array_of(answer: Any, message: str = MANY, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """The answer as an array of finite floats, of this shape if one is given."""
     try:
-        return np.asarray(answer.W, float), np.asarray(answer.v, float)
-    except (TypeError, ValueError):
-        return Verdict(False, "The params W and v should be arrays of numbers.")
+        array = np.asarray(answer, float)
+    except Exception:  # what is no array, and what fails to become one
+        refuse(message)
+    if not np.isfinite(array).all() or (shape is not None and array.shape != shape):
+        refuse(message)
+    return array
 
 
-def as_weights_of(
-    answer: Any, whose: str, m: int, d: int
-) -> tuple[np.ndarray, np.ndarray] | Verdict:
-    """`as_weights` for m neurons with d inputs and one output, all entries finite."""
-    weights = as_weights(answer, whose)
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
-    if W.shape != (m, d) or v.shape != (m,):
-        return Verdict(
-            False, f"W should be {m} × {d} and v of {m}; yours are {W.shape} and {v.shape}."
-        )
+def function_of(answer: Any, message: str = "Pass the function.") -> Callable[..., Any]:
+    """The reader's function; what it raises is refused by name."""
+    if not callable(answer):
+        refuse(message)
+
+    def function(*arguments: Any) -> Any:
+        try:
+            return answer(*arguments)
+        except Exception as error:
+            refuse(f"Your function raised {_told(error)}")
+
+    return function
+
+
+def weights_of(
+    answer: Any, message: str, m: int | None = None, d: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """W (m, d) and v (m,) of `Params` or of a plain pair, as arrays of finite floats.
+
+    What is no pair is refused with the message. Without m or d any number is taken.
+    """
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        refuse(message)
+    try:
+        W, v = (np.asarray(part, float) for part in answer)
+    except Exception:  # no arrays
+        refuse("The params W and v should be arrays of numbers.")
+    if W.ndim != 2 or v.shape != W.shape[:1] or W.shape != (m or len(W), d or W.shape[1]):
+        sizes = f"{m or 'm'} × {d or 'd'} and v of {m or 'm'}"
+        refuse(f"W should be {sizes}; yours are {W.shape} and {v.shape}.")
     if not (np.isfinite(W).all() and np.isfinite(v).all()):
-        return Verdict(False, "The weights should be finite.")
+        refuse("Some weights are not finite.")
     return W, v
+
+
+def choice_of(answer: Any, most: int, message: str) -> set[int]:
+    """The answer as a set of whole numbers from 1 to `most`, at least one of them."""
+    try:
+        given = set(answer)
+        chosen = {number for number in range(1, most + 1) if number in given}
+    except Exception:  # no collection, or of what cannot be compared
+        refuse(message)
+    return chosen if 0 < len(chosen) == len(given) else refuse(message)
+
+
+def near(value: float, other: float, rel: float = 1e-3, least: float = 0.0) -> bool:
+    """Equal up to a relative difference, or to an absolute one of `least`."""
+    return math.isclose(value, other, rel_tol=rel, abs_tol=least)

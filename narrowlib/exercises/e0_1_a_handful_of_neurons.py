@@ -9,8 +9,14 @@ import jax
 import numpy as np
 
 from narrowlib.datasets import gaussian
-from narrowlib.exercises._answers import Verdict, as_weights, exercise, numeric_exercise
-from narrowlib.network.model import loss
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    numeric_exercise,
+    weights_of,
+)
 
 
 @numeric_exercise("0.1")
@@ -44,10 +50,8 @@ def _gram_entry(answer: Any) -> Verdict:
         [(outputs(W.ravel() + h * e) - outputs(W.ravel() - h * e)) / (2 * h) for e in np.eye(4)],
         axis=1,
     )
-    try:
-        K = np.asarray(answer(X, W, np.array(v)) if callable(answer) else answer, float)
-    except Exception as error:
-        return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+    given = function_of(answer)(X, W, np.array(v)) if callable(answer) else answer
+    K = array_of(given, "Pass the matrix, or a function of X, W and v that returns it.")
     if K.shape == (4, 4) and np.allclose(K, J.T @ J, atol=1e-6):
         return Verdict(False, "That is JᵀJ, over weights. J Jᵀ runs over samples.")
     if K.shape != (2, 2):
@@ -74,16 +78,12 @@ def _rank_bound(value: float) -> Verdict:
 @exercise("0.4")
 def _narrow_fit(answer: Any) -> Verdict:
     """Params of a network of at most 20 neurons that fits 90 given samples of 10 inputs."""
-    weights = as_weights(answer, "solution")
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
-    if W.shape[1:] != (10,) or W.shape[0] > 20:
+    W, v = weights_of(answer, "Pass the params of your solution.", d=10)
+    if len(W) > 20:
         return Verdict(False, f"W should be at most 20 × 10; yours is {W.shape}.")
-    if v.shape != W.shape[:1]:
-        return Verdict(False, f"v should have one entry a neuron; its shape is {v.shape}.")
     data = gaussian(jax.random.key(4), n=90, d=10)
-    value = float(loss(answer, data.X, data.y, activation="softplus"))
+    X, y = np.asarray(data.X, float), np.asarray(data.y, float)
+    value = float(np.sum((np.logaddexp(0, X @ W.T) @ v - y) ** 2)) / 180  # of softplus
     if value < 1e-18:
         return Verdict(True, f"Loss {value:.1e} with {len(v)} neurons.")
     return Verdict(False, f"The loss with softplus is {value:.1e}; below 1e-18 is asked for.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, exercise, numeric_exercise
+from narrowlib.exercises._answers import Verdict, array_of, exercise, numeric_exercise
 
 
 def _even_width(directions: int, equations: int) -> int:
@@ -66,14 +66,9 @@ def _outputs(value: float) -> Verdict:
 @exercise("1.1.4")
 def _null_move(answer: Any) -> Verdict:
     """A displacement (4, 3) that J maps to zero at every mirrored start with four neurons."""
-    try:
-        move = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return Verdict(False, "Pass an array of shape (4, 3).")
+    move = array_of(answer, "Pass an array of shape (4, 3) of finite numbers.")
     if move.shape != (4, 3):
         return Verdict(False, f"W has shape (4, 3), so Δ has too; yours has {move.shape}.")
-    if not np.all(np.isfinite(move)):
-        return Verdict(False, "Every entry has to be a finite number.")
     size = float(np.abs(move).max())
     if size == 0:
         return Verdict(False, "Zero moves nothing, but Δ ≠ 0 is asked for.")

@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    near,
+    numeric_exercise,
+    weights_of,
+)
 from narrowlib.landscape.rank import MARGIN, numerical_rank
-
-
-def _close(value: float, to: float, within: float) -> bool:
-    return abs(value - to) <= within * abs(to)
+from narrowlib.network.model import Params
 
 
 @exercise("1.2.1")
 def _pulled_back(answer: Any) -> Verdict:
     """A function (X, W, v, r) -> Jᵀ r for tanh: compared with finite differences of r · F."""
-    if not callable(answer):
-        return Verdict(False, "Pass a function of X, W, v and r.")
+    function = function_of(answer, "Pass a function of X, W, v and r.")
     rng = np.random.default_rng(0)
     X, W = rng.normal(size=(4, 2)), rng.normal(size=(3, 2))
     v, r = rng.normal(size=3), rng.normal(size=4)
@@ -31,10 +37,7 @@ def _pulled_back(answer: Any) -> Verdict:
     steps = h * np.eye(6)
     right = np.array([along(W.ravel() + e) - along(W.ravel() - e) for e in steps]) / (2 * h)
     right = right.reshape(3, 2)
-    try:
-        found = np.asarray(answer(X.copy(), W.copy(), v.copy(), r.copy()), float)
-    except Exception as error:
-        return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+    found = array_of(function(X.copy(), W.copy(), v.copy(), r.copy()))
     if found.shape != (3, 2):
         return Verdict(False, f"Jᵀ r is shaped like W, here (3, 2); yours has {found.shape}.")
     if np.allclose(found, right, atol=1e-6):
@@ -58,17 +61,17 @@ def _gigabytes(value: float) -> Verdict:
     """The memory of J in float64, in 10⁹ bytes: n = 50,000, m = 34, d = 3,072."""
     n, m, d = 50_000, 34, 3072
     right = 8e-9 * n * m * d
-    if _close(value, right, 0.01):
+    if near(value, right, 0.01):
         return Verdict(True, "And it is about twice the Gram matrix.")
-    if _close(value, right / 2, 0.01):
+    if near(value, right / 2, 0.01):
         return Verdict(False, "That is single precision: a float64 has 8 bytes.")
-    if _close(value, 8e-9 * n * n, 0.01):
+    if near(value, 8e-9 * n * n, 0.01):
         return Verdict(False, "That is the Gram matrix, n × n.")
-    if _close(value, right / 8, 0.01):
+    if near(value, right / 8, 0.01):
         return Verdict(False, "That is the number of entries. Each has 8 bytes.")
-    if _close(value, 8e-9 * n * m, 0.01):
+    if near(value, 8e-9 * n * m, 0.01):
         return Verdict(False, "That is D, one number for each sample and neuron.")
-    if _close(value, right * 1e9 / 2**30, 0.01):
+    if near(value, right * 1e9 / 2**30, 0.01):
         return Verdict(False, "You divided by 2³⁰; the question has 10⁹ bytes.")
     return Verdict(False, "J has n rows and m d columns, and each entry has 8 bytes.")
 
@@ -92,10 +95,10 @@ def _lipschitz(value: float) -> Verdict:
         ),
         "You left out L₂.": R * spectral * largest,
     }
-    if _close(value, softplus * R * spectral * largest, 1e-3):
+    if near(value, softplus * R * spectral * largest, 1e-3):
         return Verdict(True, "R = ‖X‖ here, because the rows are orthogonal and equally long.")
     for message, mistake in mistakes.items():
-        if _close(value, mistake, 1e-3):
+        if near(value, mistake, 1e-3):
             return Verdict(False, message)
     return Verdict(False, "Four factors: sup |σ″|, the longest row, the spectral norm, max |v_j|.")
 
@@ -106,15 +109,15 @@ def _floor(value: float) -> Verdict:
     n, largest = 1797, 3000.0
     eps, single = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
     threshold = math.sqrt(n * eps) * largest
-    if _close(value, MARGIN * threshold, 0.05):
+    if near(value, MARGIN * threshold, 0.05):
         return Verdict(True, "Below it, the verdict is undecided or worse.")
-    if _close(value, threshold, 0.05):
+    if near(value, threshold, 0.05):
         return Verdict(False, "That is the threshold; full asks for ten times as much.")
-    if _close(value, MARGIN * n * eps * largest, 0.05):
+    if near(value, MARGIN * n * eps * largest, 0.05):
         return Verdict(False, "Eigenvalues are squares: take the square root of n ε.")
-    if _close(value, MARGIN * math.sqrt(n * single) * largest, 0.05):
+    if near(value, MARGIN * math.sqrt(n * single) * largest, 0.05):
         return Verdict(False, "That ε is single precision's.")
-    if _close(value, MARGIN * math.sqrt(eps) * largest, 0.05):
+    if near(value, MARGIN * math.sqrt(eps) * largest, 0.05):
         return Verdict(False, "You left out n under the root.")
     return Verdict(False, "Ten times √(n ε) σ₁.")
 
@@ -122,17 +125,20 @@ def _floor(value: float) -> Verdict:
 @exercise("1.2.5")
 def _two_routes(answer: Any) -> Verdict:
     """(params, X) that the SVD finds of full rank and the Gram route does not."""
-    try:
-        params, X = answer
-        (m, d), n = np.shape(params.W), len(X)
-    except Exception:
-        return Verdict(False, "Pass a pair: the params and the samples X.")
-    if n > 100 or m * d > 10_000:
+    pair = "Pass a pair: the params and the samples X."
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return Verdict(False, pair)
+    W, v = weights_of(answer[0], "Pass the params of your network.")
+    X = array_of(answer[1], pair)
+    if len(X) > 100 or W.size > 10_000:
         return Verdict(False, "At most 100 samples, and a J of moderate size.")
-    try:
-        gram, svd = (numerical_rank(params, X, method=method) for method in ("gram", "svd"))
-    except Exception as error:
-        return Verdict(False, f"numerical_rank says: {error}")
+    n = len(X)
+    with jax.enable_x64(True):
+        params = Params(jnp.asarray(W), jnp.asarray(v))
+        try:
+            gram, svd = (numerical_rank(params, X, method=method) for method in ("gram", "svd"))
+        except ValueError as error:
+            return Verdict(False, f"numerical_rank says: {error}")
     if svd.verdict != "full":
         return Verdict(False, f"By the SVD the rank is {svd.rank} of {n} ({svd.verdict}).")
     if gram.verdict == "full":

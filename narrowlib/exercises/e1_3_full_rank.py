@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 from typing import Any
 
 import jax
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, exercise, numeric_exercise
+from narrowlib.exercises._answers import Verdict, array_of, exercise, numeric_exercise
 from narrowlib.landscape.rank_sweep import rank_sweep
 
 
@@ -28,22 +29,13 @@ def _square_rank(value: float) -> Verdict:
     return Verdict(False, "Count the symmetric matrices B with B w_j = 0 for all j.")
 
 
-def _plane_start(answer: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    try:
-        X, U = (np.asarray(part, float) for part in answer)
-    except (TypeError, ValueError):
-        return None
-    good = X.shape == (6, 2) and U.shape == (3, 2) and np.isfinite(X).all() and np.isfinite(U).all()
-    return (X, U) if good else None
-
-
 @exercise("1.3.2")
 def _null_point(answer: Any) -> Verdict:
     """Different samples and neurons in the plane whose J_U is singular all the same."""
-    start = _plane_start(answer)
-    if start is None:
-        return Verdict(False, "Pass (X, U) with shapes (6, 2) and (3, 2), all numbers finite.")
-    X, U = start
+    pair = "Pass (X, U) with shapes (6, 2) and (3, 2), all numbers finite."
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return Verdict(False, pair)
+    X, U = array_of(answer[0], pair, (6, 2)), array_of(answer[1], pair, (3, 2))
     lengths = np.linalg.norm(np.concatenate([X, U]), axis=1)
     if lengths.min() < 1e-2 or lengths.max() > 10:
         return Verdict(False, "Keep samples and neurons between 0.01 and 10 in length.")
@@ -82,14 +74,20 @@ def _blind_start(value: float) -> Verdict:
     return Verdict(False, "Neither two samples of one sign nor neurons of one sign give rank 2.")
 
 
-@numeric_exercise("1.3.4")
-def _good_width(value: float) -> Verdict:
-    """The first even m whose median s₁ reaches 0.7, by the sweep that is asked for."""
+@cache
+def _first_good_width() -> int:
+    """By the sweep that is asked for."""
     widths = np.arange(8, 25, 2)
     with jax.enable_x64(True):
         sweep = rank_sweep(jax.random.key(5), n=40, d=10, m=widths, draws=500)
     reached = np.median(sweep.sigma_min, axis=1) >= 0.7
-    right = int(widths[reached.argmax()])
+    return int(widths[reached.argmax()])
+
+
+@numeric_exercise("1.3.4")
+def _good_width(value: float) -> Verdict:
+    """The first even m whose median s₁ reaches 0.7."""
+    right = _first_good_width()
     if value == right:
         return Verdict(True, "Full rank takes 8 neurons; a good s₁ takes more.")
     if value == 8:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +10,14 @@ import numpy as np
 
 from narrowlib.certificates.existence import existence_certificate
 from narrowlib.datasets import digits
-from narrowlib.exercises._answers import Verdict, as_weights, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    exercise,
+    function_of,
+    near,
+    numeric_exercise,
+    weights_of,
+)
 from narrowlib.network.model import Params
 
 PLACES = 20  # binary places that exercise 1.5.4 leaves to a weight
@@ -23,13 +29,13 @@ def _ball_product(value: float) -> Verdict:
     (a, r), (b, q) = (3.0, 0.1), (-2.0, 0.05)
     corners = [(a + i * r) * (b + j * q) for i in (-1, 1) for j in (-1, 1)]
     right = max(abs(corner - a * b) for corner in corners)
-    if math.isclose(value, right, rel_tol=1e-9):
+    if near(value, right, 1e-9):
         return Verdict(True, "The farthest corner of the two balls decides.")
-    if math.isclose(value, right - r * q, rel_tol=1e-9):
+    if near(value, right - r * q, 1e-9):
         return Verdict(False, "To first order. A proof needs the term with both radii as well.")
-    if math.isclose(value, r * q, rel_tol=1e-9):
+    if near(value, r * q, 1e-9):
         return Verdict(False, "Each radius also meets the other ball's centre.")
-    if math.isclose(value, abs(a * q + b * r + r * q), rel_tol=1e-9):
+    if near(value, abs(a * q + b * r + r * q), 1e-9):
         return Verdict(False, "A radius is multiplied by the size of a centre, without its sign.")
     return Verdict(False, "Write the product as (3 + e)(−2 + f) and ask how far from −6 it gets.")
 
@@ -41,15 +47,15 @@ def _shifted_factor(value: float) -> Verdict:
     K, M = np.array([[5.0, 2.0], [2.0, 5.0]]), np.array([[1.5, 0.0], [1.25, 1.0]])
     E = K - M @ M.T - t * np.eye(2)
     size = float(np.linalg.norm(E))
-    if math.isclose(value, t - size, rel_tol=1e-9):
+    if near(value, t - size, 1e-9):
         return Verdict(True, f"And λ_min is {np.linalg.eigvalsh(K)[0]:.0f}.")
-    if math.isclose(value, np.linalg.eigvalsh(K)[0], rel_tol=1e-9):
+    if near(value, np.linalg.eigvalsh(K)[0], 1e-9):
         return Verdict(False, "That is λ_min itself. What do M and t prove of it?")
-    if math.isclose(value, t + size, rel_tol=1e-9):
+    if near(value, t + size, 1e-9):
         return Verdict(False, "The misfit counts against you.")
-    if math.isclose(value, t - float(np.linalg.norm(E, 2)), rel_tol=1e-9):
+    if near(value, t - float(np.linalg.norm(E, 2)), 1e-9):
         return Verdict(False, "True, and sharper: but the proposition takes the Frobenius norm.")
-    if math.isclose(value, t - float(np.abs(E).max()), rel_tol=1e-9):
+    if near(value, t - float(np.abs(E).max()), 1e-9):
         return Verdict(False, "The largest entry may be less than the norm of E.")
     return Verdict(False, "Form E = K − M Mᵀ − t I, all four entries, and its Frobenius norm.")
 
@@ -75,13 +81,9 @@ def _cases() -> list[tuple[tuple[Fraction, ...], bool, str]]:
 @exercise("1.5.3")
 def _radius_without_roots(answer: Any) -> Verdict:
     """A function of R, s, L and rho: whether the lemma proves a fit within rho."""
-    if not callable(answer):
-        return Verdict(False, "Pass a function of R, s, L and rho.")
+    function = function_of(answer, "Pass a function of R, s, L and rho.")
     for arguments, right, hint in _cases():
-        try:
-            found = bool(answer(*arguments))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        found = bool(function(*arguments))
         if found != right:
             shown = ", ".join(map(str, arguments))
             return Verdict(False, f"At {shown} it says {found}. {hint}")
@@ -91,14 +93,7 @@ def _radius_without_roots(answer: Any) -> Verdict:
 @exercise("1.5.4")
 def _short_weights(answer: Any) -> Verdict:
     """Params of 4 neurons with short hidden weights, near which 60 digits are fitted exactly."""
-    weights = as_weights(answer, "network")
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
-    if W.shape != (4, 64) or v.shape != (4,):
-        return Verdict(False, f"W should be 4 × 64 and v of length 4: yours {W.shape}, {v.shape}.")
-    if not (np.all(np.isfinite(W)) and np.all(np.isfinite(v))):
-        return Verdict(False, "Some weights are NaN or infinite.")
+    W, v = weights_of(answer, "Pass the params of your network.", 4, 64)
     if np.any(W * 2.0**PLACES % 1):
         return Verdict(False, f"Some hidden weights have more than {PLACES} binary places.")
     data = digits(n=60, labels="random", key=jax.random.key(0))

@@ -9,7 +9,15 @@ import jax
 import numpy as np
 
 from narrowlib.datasets import gaussian
-from narrowlib.exercises._answers import Verdict, as_number, as_weights, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    number_of,
+    numeric_exercise,
+    weights_of,
+)
 
 
 @exercise("1.6.1")
@@ -18,13 +26,7 @@ def _four_widths(answer: Any) -> Verdict:
     n, d = 2000, 40
     blocks = math.ceil(n / d)
     right = (math.ceil(n / (d + 1)), blocks, 2 * blocks, 4 * blocks)
-    try:
-        numbers = [as_number(value) for value in answer]
-    except TypeError:
-        numbers = []
-    values = tuple(value for value in numbers if value is not None)
-    if len(values) != 4 or len(numbers) != 4:
-        return Verdict(False, "Pass a tuple of four numbers.")
+    values = tuple(array_of(answer, "Pass a tuple of four numbers.", (4,)).tolist())
     if values == right:
         return Verdict(True, "The floor and the first construction are one neuron apart.")
     if values[0] == n // (d + 1):
@@ -58,8 +60,7 @@ def _floor_outputs(value: float) -> Verdict:
 @exercise("1.6.3")
 def _largest_delta(answer: Any) -> Verdict:
     """γ / (2 max |g·x_i|), as a function of X, u, g and the block."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     ratios: dict[str, list[float]] = {"right": [], "no half": [], "block": [], "all gaps": []}
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -67,12 +68,7 @@ def _largest_delta(answer: Any) -> Verdict:
         u, g = np.linalg.solve(X[B], np.ones(3)), np.linalg.solve(X[B], rng.normal(size=3))
         miss, values = np.abs(X @ u - 1), np.abs(X @ g)
         gap = np.delete(miss, B).min()
-        try:
-            value = as_number(answer(X.copy(), u.copy(), g.copy(), B.copy()))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(X.copy(), u.copy(), g.copy(), B.copy()))
         ratios["right"].append(value / (gap / (2 * values.max())))
         ratios["no half"].append(value / (gap / values.max()))
         ratios["block"].append(value / (gap / (2 * values[B].max())))
@@ -94,14 +90,9 @@ def _largest_delta(answer: Any) -> Verdict:
 @exercise("1.6.4")
 def _just_above(answer: Any) -> Verdict:
     """Params of at most five tanh neurons that fit 40 given samples of 9 inputs."""
-    weights = as_weights(answer, "solution")
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
-    if W.ndim != 2 or W.shape[1] != 9 or W.shape[0] > 5:
+    W, v = weights_of(answer, "Pass the params of your solution.", d=9)
+    if len(W) > 5:
         return Verdict(False, f"W should be at most 5 × 9; yours is {W.shape}.")
-    if v.shape != W.shape[:1]:
-        return Verdict(False, f"v should have one entry a neuron; its shape is {v.shape}.")
     data = gaussian(jax.random.key(11), n=40, d=9)
     r = np.tanh(np.asarray(data.X) @ W.T) @ v - np.asarray(data.y)
     value = float(r @ r) / 80

@@ -10,7 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from narrowlib.datasets import gaussian
-from narrowlib.exercises._answers import Verdict, as_weights, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    exercise,
+    function_of,
+    near,
+    numeric_exercise,
+    weights_of,
+)
 from narrowlib.landscape.stationary import stationary_point
 from narrowlib.network.model import Params, forward
 from narrowlib.network.starts import lecun
@@ -21,25 +28,22 @@ def _certificate_radius(value: float) -> Verdict:
     """(μ/M)(1 - √(1 - 2h)) for g = 2e-7, μ = 0.003 and M = 12; the largest eigenvalue is 4."""
     g, mu, largest, M = 2e-7, 0.003, 4.0, 12.0
 
-    def near(right: float) -> bool:
-        return math.isclose(value, right, rel_tol=0.01)
-
     def radius(mu: float, sign: int = -1) -> float:
         return mu / M * (1 + sign * math.sqrt(1 - 2 * M * g / mu**2))
 
-    if near(radius(mu)):
+    if near(value, radius(mu), 0.01):
         return Verdict(True, "A little more than the Newton step g/μ, and less than 2g/μ.")
-    if near(M * g / mu**2):
+    if near(value, M * g / mu**2, 0.01):
         return Verdict(False, "That is h. It is below one half, so there is a distance.")
-    if near(g / mu):
+    if near(value, g / mu, 0.01):
         return Verdict(False, "That is the longest Newton step; the exact point can be further.")
-    if near(2 * g / mu):
+    if near(value, 2 * g / mu, 0.01):
         return Verdict(False, "A valid bound, but t is smaller.")
-    if near(mu / M):
+    if near(value, mu / M, 0.01):
         return Verdict(False, "That is how far the Hessian stays invertible. Mind the root.")
-    if near(radius(mu, 1)):
+    if near(value, radius(mu, 1), 0.01):
         return Verdict(False, "The other root: take the smaller one.")
-    if near(radius(largest)):
+    if near(value, radius(largest), 0.01):
         return Verdict(False, "μ is the least eigenvalue in absolute value, not the largest.")
     return Verdict(False, "t = (μ/M)(1 - √(1 - 2h)) with h = M g/μ².")
 
@@ -55,10 +59,9 @@ def _four_verdicts(answer: Any) -> Verdict:
         "D": (1e-13, (-0.5, 1e-7, 1.0)),
     }
     words = ("minimum", "saddle", "undecided")
-    try:
-        given = [str(word).strip().lower() for word in answer]
-    except TypeError:
+    if not isinstance(answer, list | tuple):
         return Verdict(False, "Pass four words.")
+    given = [str(word).strip().lower() for word in answer]
     if len(given) != 4 or not set(given) <= set(words):
         return Verdict(False, "Pass four words, each minimum, saddle or undecided.")
     for word, (name, (g, eigenvalues)) in zip(given, points.items(), strict=True):
@@ -83,18 +86,15 @@ def _tanh_infimum(value: float) -> Verdict:
     def square(line: np.ndarray) -> float:
         return float(y @ y - (y @ line) ** 2 / (line @ line))
 
-    def near(right: float) -> bool:
-        return math.isclose(value, right, rel_tol=1e-3, abs_tol=1e-9)
-
-    if near(square(x) / 4):
+    if near(value, square(x) / 4):
         return Verdict(True, "No weights attain it: w has to vanish and v to grow.")
-    if near(0):
+    if abs(value) < 1e-9:
         return Verdict(False, "The labels have a ratio that the outputs cannot have.")
-    if near(square(x)):
+    if near(value, square(x)):
         return Verdict(False, "That is the squared distance. The loss divides it by 2n.")
-    if near(square(x) / 2):
+    if near(value, square(x) / 2):
         return Verdict(False, "The loss is half the mean square.")
-    if near(square(np.ones(2)) / 4):
+    if near(value, square(np.ones(2)) / 4):
         return Verdict(False, "The other end of the ratio is closer to the labels.")
     return Verdict(False, "The outputs fill the cone between two lines. Which is nearer to y?")
 
@@ -113,21 +113,14 @@ def _at_rest(seed: int, m: int, d: int) -> tuple[Params, np.ndarray, np.ndarray]
 @exercise("2.1.4")
 def _split(answer: Any) -> Verdict:
     """A function (params, j, part) that copies neuron j and divides its output weight."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     for seed, (j, part) in enumerate([(0, 0.3), (2, -0.5), (1, 0.8)]):
         m, d = 3, 2 + seed
         with jax.enable_x64(True):
             params, X, y = _at_rest(seed, m, d)
-            try:
-                returned = answer(params, j, part)
-            except Exception as error:
-                return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-            weights = as_weights(returned, "wider network")
-            if isinstance(weights, Verdict):
-                return Verdict(False, "Your function has to return nl.Params of arrays.")
+            returned = function(params, j, part)
+            W, v = weights_of(returned, "Your function has to return nl.Params of arrays.")
             old = np.asarray(params.W), np.asarray(params.v)
-        W, v = weights
         if W.shape != (m + 1, d) or v.shape != (m + 1,):
             return Verdict(False, f"One neuron more: W should be {m + 1} × {d}, v of {m + 1}.")
         phi = np.tanh(X @ W.T)
@@ -149,14 +142,7 @@ def _split(answer: Any) -> Verdict:
 @exercise("2.1.5")
 def _own_minimum(answer: Any) -> Verdict:
     """Two GELU neurons at a proved local minimum with a positive loss, on a teacher's labels."""
-    weights = as_weights(answer, "network")
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
-    if W.shape != (2, 2) or v.shape != (2,):
-        return Verdict(False, f"W should be 2 × 2 and v of length 2; yours: {W.shape}, {v.shape}.")
-    if not (np.isfinite(W).all() and np.isfinite(v).all()):
-        return Verdict(False, "All entries have to be finite.")
+    W, v = weights_of(answer, "Pass the params of your network.", 2, 2)
     with jax.enable_x64(True):
         X = gaussian(jax.random.key(5), n=15, d=2).X
         y = forward(lecun(jax.random.key(50), d=2, m=2), X, activation="gelu")

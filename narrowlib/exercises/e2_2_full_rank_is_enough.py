@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import jax
@@ -12,10 +13,11 @@ import optax
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
     Verdict,
-    as_number,
-    as_weights,
     exercise,
+    function_of,
+    number_of,
     numeric_exercise,
+    weights_of,
 )
 from narrowlib.landscape.nice_region import guaranteed_radius
 from narrowlib.network.starts import mirrored_lecun
@@ -49,8 +51,7 @@ def _promised_steps(value: float) -> Verdict:
 @exercise("2.2.2")
 def _both_layers(answer: Any) -> Verdict:
     """λ_min(J Jᵀ + Φ Φᵀ)/n, as a function of J and Φ."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     ratios: dict[str, list[float]] = {
         name: [] for name in ("right", "no n", "J alone", "root", "sum", "norm")
     }
@@ -59,12 +60,7 @@ def _both_layers(answer: Any) -> Verdict:
         n = 6 + seed
         J, Phi = rng.normal(size=(n, n + 2)), rng.normal(size=(n, n + 1))
         kernels = J @ J.T, Phi @ Phi.T
-        try:
-            value = as_number(answer(J.copy(), Phi.copy()))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(J.copy(), Phi.copy()))
         right = float(np.linalg.eigvalsh(sum(kernels))[0]) / n
         parts = [float(np.linalg.eigvalsh(kernel)[0]) / n for kernel in kernels]
         ratios["right"].append(value / right)
@@ -92,14 +88,7 @@ def _both_layers(answer: Any) -> Verdict:
 @exercise("2.2.3")
 def _bad_point(answer: Any) -> Verdict:
     """Six tanh neurons at rest in W, with a positive loss, on 12 given samples."""
-    weights = as_weights(answer, "network")
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
-    if W.shape != (6, 4) or v.shape != (6,):
-        return Verdict(False, f"W should be 6 × 4 and v of length 6; yours: {W.shape}, {v.shape}.")
-    if not (np.isfinite(W).all() and np.isfinite(v).all()):
-        return Verdict(False, "All entries have to be finite.")
+    W, v = weights_of(answer, "Pass the params of your network.", 6, 4)
     if np.abs(v).min() < 0.1:
         return Verdict(False, "Keep every |v_j| at 0.1 or more: a silent neuron is too easy.")
     with jax.enable_x64(True):
@@ -117,22 +106,25 @@ def _bad_point(answer: Any) -> Verdict:
     )
 
 
-@numeric_exercise("2.2.4")
-def _leaving(value: float) -> Verdict:
-    """The first step at which descent on W with η = 1e-4 is outside the guaranteed ball."""
+@cache
+def _first_steps_outside() -> tuple[float, int, int]:
+    """The guaranteed radius; the first step outside of it, with W and with both layers trained."""
     with jax.enable_x64(True):
         start = mirrored_lecun(jax.random.key(52), d=10, m=12)
         data = gaussian(jax.random.key(2), n=40, d=10)
         radius = float(guaranteed_radius(start, data.X))
-        distances = [
-            np.asarray(
-                trajectory(
-                    start, data.X, data.y, optax.sgd(1e-4), num_steps=1000, trainable=moves
-                ).distance
-            )
-            for moves in (("W",), ("W", "v"))
-        ]
-    right, both = (int(np.argmax(distance > radius)) for distance in distances)
+        steps = []
+        for moves in (("W",), ("W", "v")):
+            rule = optax.sgd(1e-4)
+            path = trajectory(start, data.X, data.y, rule, num_steps=1000, trainable=moves)
+            steps.append(int(np.argmax(np.asarray(path.distance) > radius)))
+    return radius, steps[0], steps[1]
+
+
+@numeric_exercise("2.2.4")
+def _leaving(value: float) -> Verdict:
+    """The first step at which descent on W with η = 1e-4 is outside the guaranteed ball."""
+    radius, right, both = _first_steps_outside()
     if value == right:
         return Verdict(True, f"The radius is {radius:.4f}, and the loss has hardly changed.")
     if value == right - 1:

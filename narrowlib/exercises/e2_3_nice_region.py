@@ -8,7 +8,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, as_number, as_weights, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    exercise,
+    function_of,
+    near,
+    number_of,
+    numeric_exercise,
+    weights_of,
+)
 from narrowlib.landscape.nice_region import guaranteed_radius
 from narrowlib.network.model import Params
 from narrowlib.network.starts import mirrored_lecun
@@ -21,11 +29,11 @@ def _plane_radius(value: float) -> Verdict:
     first, second = (np.log(p / (1 - p)) for p in (slope, 0.5 / slope))
     curve = float(np.hypot(first - 2, second + 1).min())
     diagonal = 3 / math.sqrt(2)
-    if abs(value - curve) < 0.005 * curve:
+    if near(value, curve, 5e-3):
         return Verdict(True, "The curve is nearer than the diagonal.")
-    if abs(value - diagonal) < 0.005 * diagonal:
+    if near(value, diagonal, 5e-3):
         return Verdict(False, "That is the distance to the diagonal; the curve may be nearer.")
-    if abs(value - curve**2) < 0.005 * curve**2:
+    if near(value, curve**2, 5e-3):
         return Verdict(False, "That is the square of the distance.")
     if 0 < value < curve:
         return Verdict(False, "Within that distance J keeps full rank.")
@@ -46,7 +54,7 @@ def _scale_for_a_fit(value: float) -> Verdict:
         2 * size / s1: Verdict(False, "That makes the distance 1. The ball's radius is s₁/L₁."),
     }
     for right, verdict in named.items():
-        if abs(value - right) < 1e-6 * right:
+        if near(value, right, 1e-6):
             return verdict
     return Verdict(False, "Put the distance that is promised equal to the radius, which has no α.")
 
@@ -54,20 +62,14 @@ def _scale_for_a_fit(value: float) -> Verdict:
 @exercise("2.3.3")
 def _collisions(answer: Any) -> Verdict:
     """The least over pairs and signs of ‖u_j ∓ u_k‖, as a function of U."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     ratios: dict[str, list[float]] = {"right": [], "minus": [], "half": [], "double": []}
     for seed in range(4):
         U = np.random.default_rng(seed).normal(size=(5, 3))
         pairs = [(j, k) for j in range(5) for k in range(j)]
         minus = min(float(np.linalg.norm(U[j] - U[k])) for j, k in pairs)
         plus = min(float(np.linalg.norm(U[j] + U[k])) for j, k in pairs)
-        try:
-            value = as_number(answer(U.copy()))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(U.copy()))
         right = min(minus, plus)
         ratios["right"].append(value / right)
         ratios["minus"].append(value / minus)
@@ -88,8 +90,7 @@ def _collisions(answer: Any) -> Verdict:
 @exercise("2.3.4")
 def _relu_radius(answer: Any) -> Verdict:
     """‖max(W x, 0)‖ / ‖x‖ for ReLU and one sample."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     cases = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -97,12 +98,7 @@ def _relu_radius(answer: Any) -> Verdict:
         z, size = W @ x, float(np.linalg.norm(x))
         if not (z > 0).any() or (z > 0).all():
             continue
-        try:
-            value = as_number(answer(W.copy(), x.copy()))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(W.copy(), x.copy()))
         awake = z[z > 0]
         norms = {"right": awake, "all": z, "least": awake.min(), "most": awake.max()}
         cases.append({k: value * size / float(np.linalg.norm(a)) for k, a in norms.items()})
@@ -124,17 +120,10 @@ def _relu_radius(answer: Any) -> Verdict:
 @exercise("2.3.5")
 def _doubled_radius(answer: Any) -> Verdict:
     """Mirrored weights, no longer than at a given start, with five times its guaranteed radius."""
-    weights = as_weights(answer, "new start")
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
+    W, v = weights_of(answer, "Pass the params of your new start.", 10, 3)
     with jax.enable_x64(True):
         X = jax.random.normal(jax.random.key(30), (12, 3))
         start = mirrored_lecun(jax.random.key(31), d=3, m=10)
-        if W.shape != start.W.shape or v.shape != start.v.shape:
-            return Verdict(False, f"W should be {start.W.shape}, v {start.v.shape}.")
-        if not (np.isfinite(W).all() and np.isfinite(v).all()):
-            return Verdict(False, "The weights are not all finite.")
         longest = float(np.linalg.norm(start.W))
         if np.linalg.norm(W) > longest * (1 + 1e-9):
             size = np.linalg.norm(W)

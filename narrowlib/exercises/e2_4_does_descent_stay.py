@@ -13,10 +13,12 @@ import optax
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
     Verdict,
-    as_number,
-    as_weights_of,
     exercise,
+    function_of,
+    near,
+    number_of,
     numeric_exercise,
+    weights_of,
 )
 from narrowlib.network.model import Params
 from narrowlib.network.starts import lecun, mirrored_lecun
@@ -44,15 +46,15 @@ def _path_length(value: float) -> Verdict:
     """(s/L)(1 − √(1 − 2h)) for s = 3, L = 2 and ‖r₀‖ = 2."""
     s, L, size = 3.0, 2.0, 2.0
     root = math.sqrt(1 - 2 * L * size / s**2)
-    if math.isclose(value, s / L * (1 - root), rel_tol=1e-3):
+    if near(value, s / L * (1 - root)):
         return Verdict(True, "The first root: the path never gets past it.")
-    if math.isclose(value, 2 * size / s, rel_tol=1e-2):
+    if near(value, 2 * size / s, 0.01):
         return Verdict(False, "That is the simpler bound. A sharper one stands beside it.")
-    if math.isclose(value, s / L * (1 + root), rel_tol=1e-2):
+    if near(value, s / L * (1 + root), 0.01):
         return Verdict(False, "That is the other root. The path starts at length 0.")
-    if math.isclose(value, s / L, rel_tol=1e-2):
+    if near(value, s / L, 0.01):
         return Verdict(False, "That is the guaranteed radius. The path is shorter.")
-    if math.isclose(value, size / s, rel_tol=1e-2):
+    if near(value, size / s, 0.01):
         return Verdict(False, "So far it would go if J did not change on the way.")
     return Verdict(False, "Find the roots of s p − L p²/2 = ‖r₀‖.")
 
@@ -60,8 +62,7 @@ def _path_length(value: float) -> Verdict:
 @exercise("2.4.2")
 def _safe_step(answer: Any) -> Verdict:
     """1/β = n / ((S + s)² + L ‖r₀‖), for starts with and without mirrors."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     names = ("right", "no n", "labels", "largest", "no curvature", "squares")
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for seed, make in enumerate((mirrored_lecun, lecun, lecun)):
@@ -70,12 +71,9 @@ def _safe_step(answer: Any) -> Verdict:
         X, y, n = np.asarray(data.X), np.asarray(data.y), 9
         (S, s, L), F = _constants(start, X), np.tanh(X @ np.asarray(start.W).T)
         size = np.linalg.norm(F @ np.asarray(start.v) - y)
-        try:
-            value = as_number(answer(start, data.X, data.y))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None or value <= 0:
-            return Verdict(False, "Your function has to return one positive number.")
+        positive = "Your function has to return one positive number."
+        if (value := number_of(function(start, data.X, data.y), positive)) <= 0:
+            return Verdict(False, positive)
         bend = L * size
         for name, beta in zip(names, (
             ((S + s) ** 2 + bend) / n, (S + s) ** 2 + bend,
@@ -104,18 +102,14 @@ def _proved_scale(value: float) -> Verdict:
     start = mirrored_lecun(jax.random.key(25), d=6, m=12)
     X, size = np.asarray(data.X), float(np.linalg.norm(data.y))
     _, s, L = _constants(start, X)
-    right = 4 * L * size / s**2
-
-    def near(other: float) -> bool:
-        return math.isclose(value, other, rel_tol=0.01)
-
-    if near(right):
+    right, root = 4 * L * size / s**2, math.sqrt(len(start.v))
+    if near(value, right, 0.01):
         return Verdict(True, "The proof asks for thousands where a handful does.")
-    if near(right / 2):
+    if near(value, right / 2, 0.01):
         return Verdict(False, "That is enough for the flow. Steps of length 1/β cost a factor.")
-    if near(right / math.sqrt(len(start.v))) or near(right * math.sqrt(len(start.v))):
+    if near(value, right / root, 0.01) or near(value, right * root, 0.01):
         return Verdict(False, "α is counted in units of 1/√m here.")
-    if near(right / 4):
+    if near(value, right / 4, 0.01):
         return Verdict(False, "There h is 1. Which h do you need?")
     return Verdict(False, "Compute h at scale 1, and how it changes with the scale.")
 
@@ -123,10 +117,7 @@ def _proved_scale(value: float) -> Verdict:
 @exercise("2.4.4")
 def _stuck(answer: Any) -> Verdict:
     """Params of 12 tanh neurons without a zero, from which J stays without full rank."""
-    weights = as_weights_of(answer, "start", m=12, d=5)
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
+    W, v = weights_of(answer, "Pass the params of your start.", m=12, d=5)
     if (W == 0).any() or (v == 0).any():
         return Verdict(False, "A weight is zero: do without.")
     data = gaussian(jax.random.key(26), n=20, d=5)

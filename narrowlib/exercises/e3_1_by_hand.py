@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls, root_scalar
 
-from narrowlib.exercises._answers import Verdict, as_number, exercise, numeric_exercise
-
-
-def _pair_of_numbers(answer: Any) -> np.ndarray | None:
-    """Two finite numbers as an array; `None` where the answer is something else."""
-    try:
-        numbers = [as_number(value) for value in answer]
-    except TypeError:
-        return None
-    return np.array(numbers, float) if len(numbers) == 2 and None not in numbers else None
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    numeric_exercise,
+)
 
 
 @exercise("3.1.1")
@@ -25,9 +22,7 @@ def _wedge_by_hand(answer: Any) -> Verdict:
     x, zeta, kappa = np.array([7.0, -1.0]), 1.0, 3.0
     edge = np.array([kappa, 1.0])
     right = max(x @ edge / (edge @ edge), zeta) * edge
-    p = _pair_of_numbers(answer)
-    if p is None:
-        return Verdict(False, "Pass a tuple of two numbers.")
+    p = array_of(answer, "Pass a tuple of two numbers.", (2,))
     if np.allclose(p, right, rtol=0, atol=1e-9):
         return Verdict(True, "The foot on the edge lies in the wedge, so it is the nearest point.")
     if np.allclose(p, right[::-1], rtol=0, atol=1e-9):
@@ -126,20 +121,15 @@ def _ratio_price(value: float) -> Verdict:
 @exercise("3.1.5")
 def _half_disc(answer: Any) -> Verdict:
     """⟨x − p, z − p⟩ ≤ 0 for points z of the half-disc, which is where p has to be."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     for seed, radius in enumerate((1.0, 0.5, 3.0)):
         rng = np.random.default_rng(seed)
         angle = np.linspace(0, np.pi, 400)
         rim = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         z = np.concatenate([rim, rim * [1, 0]])  # the set is the convex hull of its rim
         for x in [*(2 * radius * rng.normal(size=(100, 2))), 0.3 * rim[100]]:
-            try:
-                p = np.array(answer(x.copy(), radius), float)
-            except Exception as error:
-                return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-            if p.shape != (2,) or not np.isfinite(p).all():
-                return Verdict(False, "Your function has to return two finite numbers.")
+            two = "Your function has to return two finite numbers."
+            p = array_of(function(x.copy(), radius), two, (2,))
             place = f"Radius {radius}: ({x[0]:.2f}, {x[1]:.2f}) to ({p[0]:.2f}, {p[1]:.2f})"
             if p[1] < -1e-9 or np.linalg.norm(p) > radius + 1e-9:
                 return Verdict(False, f"{place}: not in the half-disc.")

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, as_number, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    number_of,
+    numeric_exercise,
+)
 
 
 def _slope(t: float, u: np.ndarray, kappa: float) -> float:
@@ -23,22 +30,11 @@ def _sizes(u: np.ndarray, kappa: float) -> np.ndarray:
     return np.clip(u, high, kappa * high)
 
 
-def _numbers(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The answer as an array of finite numbers of this shape; `None` where it is none."""
-    try:
-        values = np.asarray(answer, float)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return values if values.shape == shape and np.isfinite(values).all() else None
-
-
 @exercise("3.2.1")
 def _three_sizes(answer: Any) -> Verdict:
     """The nearest sizes to (3, 1/2, 1) with a ratio of at most 2."""
     u, kappa = np.array([3.0, 0.5, 1.0]), 2.0
-    values = _numbers(answer, (3,))
-    if values is None:
-        return Verdict(False, "Pass three numbers.")
+    values = array_of(answer, "Pass three numbers.", (3,))
     right = _sizes(u, kappa)
     if np.allclose(values, right, atol=1e-4):
         return Verdict(True, "Two small sizes rise, the large one falls.")
@@ -55,20 +51,14 @@ def _three_sizes(answer: Any) -> Verdict:
 @exercise("3.2.2")
 def _my_slope(answer: Any) -> Verdict:
     """φ′(t) as a function of t, u and κ."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     found: list[tuple[float, float, float, float, float]] = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
         u, kappa, t = rng.normal(size=6), 1.5 + seed, float(rng.uniform(0.1, 0.5))
         u[:2] = -1.0, 2.0 * kappa  # both sums have terms
         below, above = np.maximum(t - u, 0).sum(), np.maximum(u - kappa * t, 0).sum()
-        try:
-            value = as_number(answer(t, u.copy(), kappa))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(t, u.copy(), kappa))
         phi = (np.maximum(t - u, 0) ** 2 + np.maximum(u - kappa * t, 0) ** 2).sum() / 2
         found.append((value, _slope(t, u, kappa), below - above, below + kappa * above, phi))
     values, right, no_kappa, no_sign, phi = np.array(found).T
@@ -91,9 +81,7 @@ def _my_slope(answer: Any) -> Verdict:
 def _which_piece(answer: Any) -> Verdict:
     """The breakpoints on both sides of the root, for u = (6, 5, −1, 2) and κ = 3."""
     u, kappa = np.array([6.0, 5.0, -1.0, 2.0]), 3.0
-    values = _numbers(answer, (2,))
-    if values is None:
-        return Verdict(False, "Pass two numbers.")
+    values = array_of(answer, "Pass two numbers.", (2,))
     points = np.unique(np.concatenate([u, u / kappa]))
     slopes = np.array([_slope(t, u, kappa) for t in points])
     k = int(np.argmax(slopes > 0))
@@ -115,9 +103,7 @@ def _which_piece(answer: Any) -> Verdict:
 def _two_points(answer: Any) -> Verdict:
     """(1, 3) and (−1, 2) projected on the cut wedge with cos θ = 0.8 and z = 1."""
     cosine, sine, z = 0.8, 0.6, 1.0
-    values = _numbers(answer, (2, 2))
-    if values is None:
-        return Verdict(False, "Pass a pair of pairs of numbers.")
+    values = array_of(answer, "Pass a pair of pairs of numbers.", (2, 2))
     right, foot = [], []
     for a, b in ((1.0, 3.0), (-1.0, 2.0)):
         along = a * cosine + b * sine

@@ -15,10 +15,12 @@ from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
     Verdict,
-    as_number,
-    as_weights_of,
     exercise,
+    function_of,
+    near,
+    number_of,
     numeric_exercise,
+    weights_of,
 )
 from narrowlib.network.model import Params, loss
 from narrowlib.network.starts import mirrored_lecun
@@ -26,21 +28,17 @@ from narrowlib.network.starts import mirrored_lecun
 S1, L1, KAPPA, NEURONS = 0.6, 20.0, 2.0, 36
 
 
-def _near(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=1e-3)
-
-
 @numeric_exercise("3.3.1")
 def _radius(value: float) -> Verdict:
     """2 s₁ / (3 κ L₁)."""
     right = 2 * S1 / (3 * KAPPA * L1)
-    if _near(value, right):
+    if near(value, right):
         return Verdict(True, "A neuron of the start has a length of about 1.")
-    if _near(value, right * KAPPA):
+    if near(value, right * KAPPA):
         return Verdict(False, "Unequal output weights cost a factor, which is missing.")
-    if _near(value, right * 1.5) or _near(value, right * 1.5 * KAPPA):
+    if near(value, right * 1.5) or near(value, right * 1.5 * KAPPA):
         return Verdict(False, "That is where the rank could be lost. The remainder needs room too.")
-    if _near(value, 1 / right):
+    if near(value, 1 / right):
         return Verdict(False, "Upside down: a larger rank constant allows a larger ball.")
     return Verdict(False, "Divide the rank constant of the cone by c times its Lipschitz constant.")
 
@@ -49,13 +47,13 @@ def _radius(value: float) -> Verdict:
 def _per_neuron(value: float) -> Verdict:
     """s₁ / ((√m + m/2) κ L₁)."""
     right = S1 / ((math.sqrt(NEURONS) + NEURONS / 2) * KAPPA * L1)
-    if _near(value, right):
+    if near(value, right):
         return Verdict(True, "Smaller than one ball's, although the balls together reach further.")
-    if _near(value, 2 * S1 / (3 * KAPPA * L1)):
+    if near(value, 2 * S1 / (3 * KAPPA * L1)):
         return Verdict(False, "That is the radius of one ball.")
-    if _near(value, 2 * S1 / (3 * KAPPA * L1) / math.sqrt(NEURONS)):
+    if near(value, 2 * S1 / (3 * KAPPA * L1) / math.sqrt(NEURONS)):
         return Verdict(False, "The balls of that radius fit into one ball, but is that enough?")
-    if _near(value, right * KAPPA):
+    if near(value, right * KAPPA):
         return Verdict(False, "Unequal output weights cost a factor, which is missing.")
     return Verdict(False, "Put c = √m + m/2 in the place of 3/2.")
 
@@ -63,8 +61,7 @@ def _per_neuron(value: float) -> Verdict:
 @exercise("3.3.3")
 def _widest_cone(answer: Any) -> Verdict:
     """arctan(s₀ / (√2 ‖A₀‖ c₀))."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     wrong = {
         "sine": lambda s, A, c: math.asin(min(1.0, s / (math.sqrt(2) * A * c))),
         "tangent": lambda s, A, c: s / (math.sqrt(2) * A * c),
@@ -73,15 +70,10 @@ def _widest_cone(answer: Any) -> Verdict:
     }
     fits = {"right": True, **{name: True for name in wrong}}
     for s, A, c in ((0.4, 1.0, 3.0), (1.5, 0.7, 2.0), (0.02, 2.0, 5.0)):
-        try:
-            value = as_number(answer(s, A, c))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
-        fits["right"] &= math.isclose(value, math.atan(s / (math.sqrt(2) * A * c)), rel_tol=1e-6)
+        value = number_of(function(s, A, c))
+        fits["right"] &= near(value, math.atan(s / (math.sqrt(2) * A * c)), 1e-6)
         for name, other in wrong.items():
-            fits[name] &= math.isclose(value, other(s, A, c), rel_tol=1e-6)
+            fits[name] &= near(value, other(s, A, c), 1e-6)
     if fits["right"]:
         return Verdict(True, "Fewer than one degree is common.")
     if fits["tangent"] or fits["sine"]:
@@ -96,10 +88,7 @@ def _widest_cone(answer: Any) -> Verdict:
 @exercise("3.3.4")
 def _stuck(answer: Any) -> Verdict:
     """A KKT point with a large loss in a ball of radius 100."""
-    weights = as_weights_of(answer, "point", m=4, d=8)
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
+    W, v = weights_of(answer, "Pass the params of your point.", m=4, d=8)
     with jax.enable_x64(True):
         data = gaussian(jax.random.key(7), n=12, d=8)
         center = mirrored_lecun(jax.random.key(1), d=8, m=4)

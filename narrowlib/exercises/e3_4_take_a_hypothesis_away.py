@@ -13,7 +13,7 @@ from narrowlib.constraints.ball import Ball
 from narrowlib.constraints.base import Product
 from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
-from narrowlib.exercises._answers import Verdict, as_weights_of, exercise, numeric_exercise
+from narrowlib.exercises._answers import Verdict, exercise, near, numeric_exercise, weights_of
 from narrowlib.network.starts import mirrored_lecun
 
 SAMPLES, EXPECTED = 1000, 0.01
@@ -44,10 +44,7 @@ def _problem() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @exercise("3.4.2")
 def _off_centre_tip(answer: Any) -> Verdict:
     """At v = 0, ⟨y, F(W, ·)⟩ ≤ 0 on the extreme rays u = (1, 2) and (2, 1)."""
-    weights = as_weights_of(answer, "point", m=4, d=8)
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
+    W, v = weights_of(answer, "Pass the params of your point.", m=4, d=8)
     if np.any(v != 0):
         return Verdict(False, "At the tip v is zero.")
     with jax.enable_x64(True):
@@ -85,11 +82,11 @@ def _worst_loss(value: float) -> Verdict:
     """The supremum of (1 − t)²/(4 (1 + t²)) over 0 < t < 1."""
     t = np.linspace(1e-7, 1, 1001)[:-1]
     right = float(np.max((1 - t) ** 2 / (4 * (1 + t**2))))
-    if math.isclose(value, right, rel_tol=1e-5):
+    if near(value, right, 1e-5):
         return Verdict(True, "One sample fitted, the other not at all.")
-    if math.isclose(value, 2 * right, rel_tol=1e-5):
+    if near(value, 2 * right, 1e-5):
         return Verdict(False, "That is the loss of F = 0: one of the samples can be fitted.")
-    if math.isclose(value, 4 * right, rel_tol=1e-5):
+    if near(value, 4 * right, 1e-5):
         return Verdict(False, "The loss is divided by 2n, and here n = 2.")
     return Verdict(False, "Let f₂/f₁ run from 0 to 1. Where is the loss largest?")
 

@@ -11,11 +11,14 @@ import numpy as np
 
 from narrowlib import verifier
 from narrowlib.certificates.kkt import KKTCertificate
-from narrowlib.exercises._answers import Verdict, as_number, exercise, numeric_exercise
-
-
-def _near(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=5e-3)
+from narrowlib.exercises._answers import (
+    Verdict,
+    exercise,
+    function_of,
+    near,
+    number_of,
+    numeric_exercise,
+)
 
 
 @numeric_exercise("3.5.1")
@@ -23,19 +26,19 @@ def _by_hand(value: float) -> Verdict:
     """(2 e ‖δ‖ + ρ) / (s e − ½ L e²) for e = 0.1, s = 4, L = 20, ‖δ‖ = 0.004, ρ = 0.0003."""
     e, s, L, delta, rho = 0.1, 4.0, 20.0, 0.004, 0.0003
     top, room = 2 * e * delta + rho, s * e - L * e**2 / 2
-    if _near(value, top / room):
+    if near(value, top / room, 5e-3):
         return Verdict(True, "And the smaller the ball, the nearer to 2‖δ‖/s + ρ/(s e).")
-    if _near(value, top / (s * e - L * e**2)):
+    if near(value, top / (s * e - L * e**2), 5e-3):
         return Verdict(False, "Close: what does the remainder of a Taylor series begin with?")
-    if _near(value, (e * delta + rho) / room):
+    if near(value, (e * delta + rho) / room, 5e-3):
         return Verdict(False, "δ counts twice: once in Jᵀr, once along Δ.")
-    if _near(value, 2 * e * delta / room):
+    if near(value, 2 * e * delta / room, 5e-3):
         return Verdict(False, "ρ is missing.")
-    if _near(value, top / (s * e)) or _near(value, top / (s * e + L * e**2 / 2)):
+    if near(value, top / (s * e), 5e-3) or near(value, top / (s * e + L * e**2 / 2), 5e-3):
         return Verdict(False, "What the network bends has to be taken off the denominator.")
-    if _near(value, top / (s - L * e / 2)):
+    if near(value, top / (s - L * e / 2), 5e-3):
         return Verdict(False, "A factor e is missing in the denominator.")
-    if _near(value, room / top):
+    if near(value, room / top, 5e-3):
         return Verdict(False, "Upside down.")
     return Verdict(False, "Put the numbers into the second bound of the proposition, with a = e.")
 
@@ -45,17 +48,17 @@ def _fall(value: float) -> Verdict:
     """‖Jᵀr‖ / (s √(2 n ℓ)) for n = 200, s = 0.5, ‖Jᵀr‖ = 3, ℓ = 1e-6."""
     n, s, g, target = 200, 0.5, 3.0, 1e-6
     allowed = s * math.sqrt(2 * n * target)
-    if _near(value, g / allowed):
+    if near(value, g / allowed, 5e-3):
         return Verdict(True, "The loss bound falls by the square of that.")
-    if _near(value, (g / allowed) ** 2):
+    if near(value, (g / allowed) ** 2, 5e-3):
         return Verdict(False, "By that factor the loss bound must fall. And the gradient?")
-    if _near(value, g / (s * math.sqrt(n * target))):
+    if near(value, g / (s * math.sqrt(n * target)), 5e-3):
         return Verdict(False, "The loss is half a mean: look at its factor.")
-    if _near(value, g / (s * math.sqrt(2 * target))):
+    if near(value, g / (s * math.sqrt(2 * target)), 5e-3):
         return Verdict(False, "The loss is a mean over n samples.")
-    if _near(value, g * s / math.sqrt(2 * n * target)) or _near(value, allowed / g):
+    if near(value, g * s / math.sqrt(2 * n * target), 5e-3) or near(value, allowed / g, 5e-3):
         return Verdict(False, "‖r‖ ≤ ‖Jᵀr‖/s: which of the two is larger here?")
-    if _near(value, allowed):
+    if near(value, allowed, 5e-3):
         return Verdict(False, "That is what ‖Jᵀr‖ may be. By which factor is it too large?")
     return Verdict(False, "First find the ‖r‖ of that loss, then the ‖Jᵀr‖ that bounds it.")
 
@@ -90,23 +93,17 @@ def _examples() -> list[tuple[np.ndarray, float, float]]:
 @exercise("3.5.3")
 def _violation(answer: Any) -> Verdict:
     """max(|u + twin|, ζ − min u, max u − κ min u, 0)."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     left_out = dict.fromkeys(("the pairs", "the floor ζ", "the ratio κ"), True)
     negative, right = False, True
     for v, zeta, kappa in _examples():
-        try:
-            value = as_number(answer(v.copy(), zeta, kappa))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(v.copy(), zeta, kappa))
         parts = _parts(v, zeta, kappa)
-        right &= math.isclose(value, max(0.0, *parts.values()), abs_tol=1e-12)
+        right &= near(value, max(0.0, *parts.values()), 1e-9, least=1e-12)
         negative |= value < 0
         for name in left_out:
             rest = [part for other, part in parts.items() if other != name]
-            left_out[name] &= math.isclose(value, max(0.0, *rest), abs_tol=1e-12)
+            left_out[name] &= near(value, max(0.0, *rest), 1e-9, least=1e-12)
     if right:
         return Verdict(True, "Zero exactly on the cone.")
     if negative:
@@ -151,13 +148,12 @@ def _trap(answer: Any) -> Verdict:
     try:
         with tempfile.TemporaryDirectory() as folder:
             wrong = verifier.verify(str(answer.save(pathlib.Path(folder) / "it")))
-        verdict, loss = answer.verdict, as_number(answer.loss)
     except Exception as error:
         return Verdict(False, f"It cannot be saved and checked ({type(error).__name__}).")
     if wrong:
         return Verdict(False, f"The verifier refuses it: {wrong[0][:80]}")
-    if verdict != "nearly global":
-        return Verdict(False, f'Accepted, but its verdict is "{verdict}".')
-    if loss is None or loss <= 0.1:
+    if answer.verdict != "nearly global":
+        return Verdict(False, f'Accepted, but its verdict is "{answer.verdict}".')
+    if not answer.loss > 0.1:
         return Verdict(False, "Accepted, but its loss is not above 0.1.")
     return Verdict(True, "So read the target before the verdict.")

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, as_number, exercise, near, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    exercise,
+    function_of,
+    near,
+    number_of,
+    numeric_exercise,
+)
 
 
 @numeric_exercise("3.6.1")
@@ -70,19 +77,13 @@ def _factor(b: np.ndarray, k: np.ndarray, c: float) -> float:
 @exercise("3.6.4")
 def _least_factor(answer: Any) -> Verdict:
     """The root of a quadratic, or 1."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     draw = np.random.default_rng(4)
     for size, pull in ((0.3, 0.5), (2.5, 0.3), (3.0, 0.6), (20.0, 0.9), (1.5, 0.95)):
         b, k = draw.normal(size=(2, 6))
         b, k = size * b / np.linalg.norm(b), pull * k / np.linalg.norm(k)
         right = _factor(b, k, 1.0)
-        try:
-            value = as_number(answer(b.copy(), k.copy(), 1.0))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if value is None:
-            return Verdict(False, "Your function has to return one finite number.")
+        value = number_of(function(b.copy(), k.copy(), 1.0))
         if near(value, right, 1e-6):
             continue
         where = f"‖b‖ = {size}, ‖k‖ = {pull}, c = 1: "

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, exercise, near, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    choice_of,
+    exercise,
+    function_of,
+    near,
+    numeric_exercise,
+)
 
 
 @numeric_exercise("4.1.1")
@@ -77,14 +84,10 @@ CASES = [  # losses of a and b on the same seeds, and what the rule says
 @exercise("4.1.4")
 def _the_rule(answer: Any) -> Verdict:
     """'a', 'b' or 'none': medians more than 2 apart, and the same order on every seed."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     wrong = []
     for index, (a, b, right) in enumerate(CASES):
-        try:
-            said = answer(np.array(a), np.array(b))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        said = function(np.array(a), np.array(b))
         if not (isinstance(said, str) and said in ("a", "b", "none")):
             return Verdict(False, 'Your function has to return "a", "b" or "none".')
         if said != right:
@@ -109,13 +112,7 @@ def _the_rule(answer: Any) -> Verdict:
 def _unfair_points(answer: Any) -> Verdict:
     """The sentences 2, 3, 5 and 6 of the description."""
     unfair, whole = {2, 3, 5, 6}, set(range(1, 8))
-    try:
-        said = {int(number) for number in answer}
-        exact = all(int(number) == number for number in answer)
-    except (TypeError, ValueError, OverflowError):
-        return Verdict(False, "Pass the numbers of the unfair sentences, such as {1, 2}.")
-    if not exact or not said or not said <= whole:
-        return Verdict(False, "Pass numbers from 1 to 7.")
+    said = choice_of(answer, 7, "Pass the numbers of the unfair sentences, from 1 to 7.")
     if said == unfair:
         return Verdict(True, "Tries, step sizes, seeds, failures: each alone can make a winner.")
     if said == whole:

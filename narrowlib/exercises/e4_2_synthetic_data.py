@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, exercise, near, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    near,
+    numeric_exercise,
+)
 
 
 @numeric_exercise("4.2.1")
@@ -39,13 +46,13 @@ def _price_of_a_step(value: float) -> Verdict:
     n, d, m = 1000, 100, 20
     first = 6 * n * m * d
     newton = n**3 / 3 + 2 * n**2 * m + 12 * n * m * d
-    if math.isclose(value, newton / first, rel_tol=0.02):
+    if near(value, newton / first, 0.02):
         return Verdict(True, "So our fifteen steps cost as much as about 500 gradients.")
-    if math.isclose(value, first / newton, rel_tol=0.02):
+    if near(value, first / newton, 0.02):
         return Verdict(False, "Upside down.")
-    if math.isclose(value, n**3 / 3 / first, rel_tol=0.02):
+    if near(value, n**3 / 3 / first, 0.02):
         return Verdict(False, "The factorisation is not all: add the matrix and the products.")
-    if math.isclose(value, 15 * newton / first, rel_tol=0.02):
+    if near(value, 15 * newton / first, 0.02):
         return Verdict(False, "That is the price of all fifteen steps.")
     return Verdict(False, "Divide n³/3 + 2n²m + 12nmd by 6nmd.")
 
@@ -83,8 +90,7 @@ def _limits(W: np.ndarray, v: np.ndarray, X: np.ndarray) -> tuple[float, float]:
 @exercise("4.2.4")
 def _two_limits(answer: Any) -> Verdict:
     """A function of W, v and X: the largest stable steps of free and of paired descent."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     for seed, (n, d, m, mirrored) in enumerate(
         [(9, 3, 4, True), (7, 2, 6, False), (5, 4, 2, True)]
     ):
@@ -94,12 +100,8 @@ def _two_limits(answer: Any) -> Verdict:
             half = m // 2
             W[half:], v[half:] = W[:half], -v[:half]
         right = _limits(W, v, X)
-        try:
-            said = np.asarray(answer(W.copy(), v.copy(), X.copy()), float)
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if said.shape != (2,):
-            return Verdict(False, "Your function should return two numbers.")
+        two = "Your function should return two numbers."
+        said = array_of(function(W.copy(), v.copy(), X.copy()), two, (2,))
         if np.allclose(said, right, rtol=1e-6):
             continue
         if np.allclose(said, right[::-1], rtol=1e-6):

@@ -9,14 +9,13 @@ import numpy as np
 
 from narrowlib.exercises._answers import (
     Verdict,
-    as_weights_of,
+    array_of,
     exercise,
+    function_of,
+    near,
     numeric_exercise,
+    weights_of,
 )
-
-
-def _near(value: float, other: float) -> bool:
-    return math.isclose(value, other, rel_tol=1e-3, abs_tol=1e-9)
 
 
 def _changes(f: np.ndarray, i: int) -> np.ndarray:
@@ -38,17 +37,17 @@ def _share_of_two(value: float) -> Verdict:
     """The share of the first of two elements, as orders of magnitude won."""
     nothing, first, second, both = -1.0, -1.2, -2.0, -4.0
     alone, last = nothing - first, second - both
-    if _near(value, (alone + last) / 2):
+    if near(value, (alone + last) / 2):
         return Verdict(True, "The mean of alone and without: for two elements, the share.")
-    if _near(value, -(alone + last) / 2):
+    if near(value, -(alone + last) / 2):
         return Verdict(False, "It lowers the loss: the number asked for is positive.")
-    if _near(value, alone):
+    if near(value, alone):
         return Verdict(False, "That is what it does alone.")
-    if _near(value, last):
+    if near(value, last):
         return Verdict(False, "That is what it does last, when the other one is there.")
-    if _near(value, nothing - both):
+    if near(value, nothing - both):
         return Verdict(False, "That is what both do together.")
-    if _near(value, (nothing - both) / 2):
+    if near(value, (nothing - both) / 2):
         return Verdict(False, "The elements do not share alike.")
     return Verdict(False, "Take the mean over both orders in which the elements can be added.")
 
@@ -56,20 +55,15 @@ def _share_of_two(value: float) -> Verdict:
 @exercise("4.3.2")
 def _hidden_element(answer: Any) -> Verdict:
     """Eight numbers: the first element does nothing alone or last, and −1 in the mean."""
-    try:
-        f = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return Verdict(False, "Pass eight numbers.")
-    if f.shape != (8,) or not np.isfinite(f).all():
-        return Verdict(False, "Pass eight numbers, one for each set of three elements.")
+    f = array_of(answer, "Pass eight numbers, one for each set of three elements.", (8,))
     changes = _changes(f, 0)
-    if not _near(changes[0], 0):
+    if not near(changes[0], 0, least=1e-9):
         return Verdict(False, "The first element changes something alone.")
-    if not _near(changes[-1], 0):
+    if not near(changes[-1], 0, least=1e-9):
         return Verdict(False, "Without the first element the full method changes.")
-    if _near(changes.mean(), -1):
+    if near(changes.mean(), -1):
         return Verdict(True, "No table of one element at a time would show it.")
-    if _near(changes.mean(), 1):
+    if near(changes.mean(), 1):
         return Verdict(False, "The main effect is +1: the other way round.")
     return Verdict(False, "The mean of the four changes that the first element makes is not −1.")
 
@@ -77,19 +71,14 @@ def _hidden_element(answer: Any) -> Verdict:
 @exercise("4.3.3")
 def _main_effects(answer: Any) -> Verdict:
     """A function of 2^k numbers that returns the k main effects."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     rng = np.random.default_rng(43)
     for k in (1, 2, 3, 5):
         f = rng.normal(size=2**k)
         changes = [_changes(f, i) for i in range(k)]
         right = np.array([c.mean() for c in changes])
-        try:
-            said = np.asarray(answer(f.copy()), float)
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
-        if said.shape != (k,):
-            return Verdict(False, f"For {2**k} numbers it has to return {k}, one an element.")
+        text = f"For {2**k} numbers it has to return {k}, one an element."
+        said = array_of(function(f.copy()), text, (k,))
         mistakes = {
             "The sign: an element that lowers the number has a negative effect.": -right,
             "The first element is the lowest bit: index 1 is the set of it alone.": right[::-1],
@@ -126,10 +115,7 @@ def _seeds_alone(value: float) -> Verdict:
 @exercise("4.3.5")
 def _zero_outputs(answer: Any) -> Verdict:
     """Paired weights with outputs zero, whose v still moves at the first step."""
-    weights = as_weights_of(answer, "start", 4, 2)
-    if isinstance(weights, Verdict):
-        return weights
-    W, v = weights
+    W, v = weights_of(answer, "Pass the params of your start.", 4, 2)
     if not np.array_equal(v[:2], -v[2:]) or not v.all():
         return Verdict(False, "v has to be (u; −u) without zeros.")
     rng = np.random.default_rng(4)

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from narrowlib.exercises._answers import Verdict, exercise, near, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    exercise,
+    function_of,
+    near,
+    numeric_exercise,
+)
 
 COUNTS = (400, 300, 200, 60, 40)
 
@@ -79,16 +86,12 @@ def _nearest(V: np.ndarray, V0: np.ndarray, zeta: float) -> np.ndarray:
 @exercise("4.4.4")
 def _nearest_signed_pairs(answer: Any) -> Verdict:
     """Average the pairs, then every entry by itself: compared on random arrays."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     rng = np.random.default_rng(44)
     for m, K, zeta in ((4, 3, 0.2), (6, 1, 0.01), (2, 5, 1.0)):
         A0, V = rng.normal(size=(m // 2, K)), rng.normal(size=(m, K))
         V0 = np.concatenate([A0, -A0])
-        try:
-            got = np.asarray(answer(V.copy(), V0.copy(), zeta), float)
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        got = array_of(function(V.copy(), V0.copy(), zeta))
         if got.shape != V.shape:
             return Verdict(False, f"It returns the shape {got.shape} for V of shape {V.shape}.")
         h, slack = m // 2, 1e-6

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from narrowlib.exercises._answers import Verdict, exercise, numeric_exercise
+from narrowlib.exercises._answers import (
+    Verdict,
+    array_of,
+    choice_of,
+    exercise,
+    near,
+    numeric_exercise,
+)
 
 
 def _even(least: float) -> int:
@@ -36,17 +41,13 @@ def _width_for_features(value: float) -> Verdict:
 def _price_of_pairs(value: float) -> Verdict:
     """(K − 1 − m/2)/(2K)."""
     K, m = 10, 6
-
-    def near(other: float) -> bool:
-        return math.isclose(value, other, rel_tol=1e-6)
-
-    if near((K - 1 - m // 2) / (2 * K)):
+    if near(value, (K - 1 - m // 2) / (2 * K), 1e-6):
         return Verdict(True, "Three directions for nine that are wanted.")
-    if near((K - 1 - m) / (2 * K)):
+    if near(value, (K - 1 - m) / (2 * K), 1e-6):
         return Verdict(False, "That is the bound without pairs.")
-    if near((K - m // 2) / (2 * K)):
+    if near(value, (K - m // 2) / (2 * K), 1e-6):
         return Verdict(False, "The biases take one direction of the ten.")
-    if near((K - 1 - m // 2) / K):
+    if near(value, (K - 1 - m // 2) / K, 1e-6):
         return Verdict(False, "The loss has a factor of one half.")
     return Verdict(False, "What rank do the outputs have, and how many directions are wanted?")
 
@@ -55,12 +56,7 @@ def _price_of_pairs(value: float) -> Verdict:
 def _biases(answer: Any) -> Verdict:
     """Ten lines b_k + k t that are each the strictly largest somewhere."""
     K = 10
-    try:
-        b = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return Verdict(False, "Pass ten numbers.")
-    if b.shape != (K,) or not np.isfinite(b).all():
-        return Verdict(False, "Pass ten finite numbers, b_0 to b_9.")
+    b = array_of(answer, "Pass ten numbers, all finite, b_0 to b_9.", (K,))
     # line k wins where t exceeds all slopes to the left and is below all to the right
     hidden = []
     for k in range(K):
@@ -78,14 +74,8 @@ def _biases(answer: Any) -> Verdict:
 @exercise("4.5.4")
 def _where_the_mirror_stands(answer: Any) -> Verdict:
     """Numbers 1, 3 and 5: twins are equal when they are read."""
-    right, whole = {1, 3, 5}, set(range(1, 6))
-    try:
-        said = {int(number) for number in answer}
-        exact = all(int(number) == number for number in answer)
-    except (TypeError, ValueError, OverflowError):
-        return Verdict(False, "Pass a set of numbers, such as {1, 2}.")
-    if not exact or not said or not said <= whole:
-        return Verdict(False, "Pass numbers from 1 to 5.")
+    right = {1, 3, 5}
+    said = choice_of(answer, 5, "Pass a set of numbers from 1 to 5.")
     if said == right:
         return Verdict(True, "Whatever comes before; equal treatment in between.")
     if 2 in said:

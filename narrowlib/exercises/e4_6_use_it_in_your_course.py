@@ -19,7 +19,7 @@ from narrowlib.constraints.circular import CircularCone
 from narrowlib.constraints.kernels import OfNeurons
 from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
-from narrowlib.exercises._answers import Verdict, exercise, numeric_exercise
+from narrowlib.exercises._answers import Verdict, exercise, function_of, numeric_exercise
 from narrowlib.network.starts import mirrored_lecun
 
 PIXELS, WINDOW, POOL, CHANNELS = 28, 5, 2, 12
@@ -98,13 +98,11 @@ def _sets(answer: Any) -> Verdict:
         made: dict[str, Any] = {}
         for path, rule in answer.items():
             start = jnp.asarray(starts[path])
-            try:
-                made[path] = rule if isinstance(rule, Constraint) else rule(start)
-                if not isinstance(made[path], Constraint):
-                    return Verdict(False, f"For {path}, pass a set or a rule that makes one.")
-                made[path].project(start)
-            except Exception as error:
-                return Verdict(False, f"{path} raised {type(error).__name__}: {error}")
+            text = f"For {path}, pass a set or a rule that makes one."
+            made[path] = rule if isinstance(rule, Constraint) else function_of(rule, text)(start)
+            if not isinstance(made[path], Constraint):
+                return Verdict(False, text)
+            function_of(made[path].project)(start)  # a set of another shape says so
         W, V = (jnp.asarray(start) for start in starts.values())
 
         def ball(per_neuron: bool) -> OfNeurons:
@@ -174,14 +172,10 @@ HINTS = {
 @exercise("4.6.4")
 def _grader(answer: Any) -> Verdict:
     """A function that tells ten certificates apart."""
-    if not callable(answer):
-        return Verdict(False, "Pass the function.")
+    function = function_of(answer)
     X, y, cases = _certificates()
     for name, (cert, deserved) in cases.items():
-        try:
-            accepts = bool(answer(cert, X, y))
-        except Exception as error:
-            return Verdict(False, f"Your function raised {type(error).__name__}: {error}")
+        accepts = bool(function(cert, X, y))
         if accepts != deserved:
             return Verdict(False, HINTS[name])
     return Verdict(True, "Ten certificates, all told apart.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from narrowlib.exercises._answers import Verdict, numeric_exercise
+from narrowlib.exercises._answers import Verdict, near, numeric_exercise
 from narrowlib.study.experiments import saved_results
 from narrowlib.study.race import compare_runs
 
@@ -38,6 +38,6 @@ def _width_for_images(value: float) -> Verdict:
         return Verdict(False, "A pixel has three values, one for each colour.")
     if value == math.ceil(n / d):
         return Verdict(False, "A mirrored start needs two neurons for each block of d samples.")
-    if value == 2 * (n // d) or math.isclose(value, 2 * n / d, rel_tol=0.02):
+    if value == 2 * (n // d) or near(value, 2 * n / d, 0.02):
         return Verdict(False, "A part of a block needs a pair of its own: round up.")
     return Verdict(False, "How many samples does a pair of neurons serve, and how many blocks?")

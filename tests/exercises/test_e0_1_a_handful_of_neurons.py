@@ -51,7 +51,7 @@ WRONG = [
     ("0.3", 80, "51 h + 116"),
     ("0.4", None, "params"),
     ("0.4", nl.Params("a", "b"), "arrays of numbers"),
-    ("0.4", nl.Params(np.ones((20, 10)), np.ones(3)), "one entry a neuron"),
+    ("0.4", nl.Params(np.ones((20, 10)), np.ones(3)), "v of m; yours are (20, 10) and (3,)"),
     ("0.4", nl.mirrored_lecun(jax.random.key(0), d=10, m=22), "at most 20"),
     ("0.4", nl.mirrored_lecun(jax.random.key(0), d=10, m=20), "1e-18"),
 ]

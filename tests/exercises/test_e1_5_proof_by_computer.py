@@ -60,7 +60,7 @@ WRONG = [
     ("1.5.4", "abc", "params"),
     ("1.5.4", nl.Params(W="abc", v="abc"), "arrays of numbers"),
     ("1.5.4", nl.Params(W=np.zeros((6, 64)), v=np.zeros(6)), "4 × 64"),
-    ("1.5.4", nl.Params(W=np.full((4, 64), np.nan), v=np.zeros(4)), "NaN"),
+    ("1.5.4", nl.Params(W=np.full((4, 64), np.nan), v=np.zeros(4)), "not finite"),
     ("1.5.4", nl.Params(W=np.full((4, 64), 1 / 3), v=np.zeros(4)), "binary places"),
     ("1.5.4", nl.Params(W=np.zeros((4, 64)), v=np.zeros(4)), "Nothing is proved"),
 ]

@@ -63,7 +63,7 @@ WRONG = [
     ("1.6.3", lambda X: 1.0, "raised TypeError"),
     ("1.6.4", nl.Params(np.ones((6, 9)), np.ones(6)), "at most 5 × 9"),
     ("1.6.4", nl.Params(np.ones((5, 8)), np.ones(5)), "(5, 8)"),
-    ("1.6.4", nl.Params(np.ones((5, 9)), np.ones((5, 2))), "one entry a neuron"),
+    ("1.6.4", nl.Params(np.ones((5, 9)), np.ones((5, 2))), "and v of m"),
     ("1.6.4", nl.Params(np.ones((5, 9)), np.ones(5)), "more starts"),
     ("1.6.4", nl.Params("a", "b"), "arrays of numbers"),
 ]  # fmt: skip

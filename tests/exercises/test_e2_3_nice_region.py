@@ -109,7 +109,7 @@ WRONG = [
     ("2.3.4", lambda W, x: max(W @ x) / np.linalg.norm(x), "squares"),
     ("2.3.4", lambda W, x: np.linalg.norm(np.maximum(W @ x, 0)), "1/‖x‖"),
     ("2.3.4", lambda W, x: 7.0, "How far"),
-    ("2.3.5", nl.Params(W[:4], v[:4]), "(10, 3)"),
+    ("2.3.5", nl.Params(W[:4], v[:4]), "10 × 3"),
     ("2.3.5", nl.Params(W * np.nan, v), "finite"),
     ("2.3.5", nl.Params(2 * W, v), "is allowed"),
     ("2.3.5", nl.Params(W * np.linspace(0.5, 1, 10)[:, None], v), "mirrored"),

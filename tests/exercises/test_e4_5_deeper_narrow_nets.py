@@ -61,7 +61,7 @@ WRONG = [
     ("4.5.4", {1, 3}, "1 more to find"),
     ("4.5.4", {0, 1}, "from 1 to 5"),
     ("4.5.4", {1.5}, "from 1 to 5"),
-    ("4.5.4", 3, "set of numbers"),
+    ("4.5.4", 3, "set of numbers from 1 to 5"),
 ]
 
 

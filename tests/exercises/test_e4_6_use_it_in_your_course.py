@@ -76,7 +76,7 @@ WRONG = [
     ("4.6.2", 1, "full batches"),
     ("4.6.3", 1, "Pass a dictionary"),
     ("4.6.3", {"body.kernel": nl.BallAroundStart(0.5)}, "two paths"),
-    ("4.6.3", rules() | {"body.kernel": 3.0}, "raised TypeError"),
+    ("4.6.3", rules() | {"body.kernel": 3.0}, "a rule that makes one"),
     ("4.6.3", rules() | {"body.kernel": lambda W: W}, "a rule that makes one"),
     ("4.6.3", rules(per_neuron=False), "one ball"),
     ("4.6.3", rules(axis=0), "last axis"),
