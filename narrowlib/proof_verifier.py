@@ -245,6 +245,8 @@ def facts(a: dict[str, list[list[float]]], activation: str, shift: float) -> dic
 def number(claims: dict[str, Any], name: str, infinite: bool = False) -> float:
     """A claimed number that is none too strange."""
     value = claims[name]
+    if infinite and value is None:  # JSON has no word for it
+        return math.inf
     if type(value) not in (int, float) or not (0 <= value < math.inf or (infinite and value > 0)):
         raise Rejected(f"{name}: claimed {value!r}, which is no such number")
     return float(value)

@@ -63,7 +63,9 @@ def facts(a: dict[str, np.ndarray], activation: str) -> dict[str, Any]:
     widest = np.linalg.norm(X, axis=1).max() * np.linalg.norm(X, 2)
     # how far two orders of summation may differ
     error_Z = eps * W.shape[1] * (np.abs(X) @ np.abs(W).T)
-    error = (1.2 * error_Z + eps * (len(W) + 8) * (1 + np.abs(phi))) @ np.abs(v)
+    # σ′ changes by curvature · error_Z on the way; where it jumps (relu) it is at most 1
+    steepest = np.abs(D) + curvature * error_Z if math.isfinite(curvature) else 1.0
+    error = (steepest * error_Z + eps * (len(W) + 8) * (1 + np.abs(phi))) @ np.abs(v)
     return {
         "residual": float(np.linalg.norm(r)),
         "rounding": 2 * float(np.linalg.norm(error)),
@@ -72,7 +74,9 @@ def facts(a: dict[str, np.ndarray], activation: str) -> dict[str, Any]:
         "pull": (D * (r @ v.T)).T @ X,  # Jᵀ r
         "pull_v": (phi.T @ r).reshape(a["v"].shape),
         "sigma_min": s,
-        "lipschitz": float(curvature * widest * np.linalg.norm(v, axis=1).max()),
+        "lipschitz": float(curvature * widest * np.linalg.norm(v, axis=1).max())
+        if math.isfinite(curvature)
+        else math.inf,
         "samples": n,
         "neurons": len(W),
     }
@@ -82,7 +86,7 @@ def check_existence(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[st
     """The claims of an existence certificate that do not come out again."""
     f = facts(a, claims["activation"])
     residual, s, h, radius = claims["residual"], f["sigma_min"], math.inf, math.inf
-    if s > 0:
+    if s**2 > 0:
         h = f["lipschitz"] * residual / s**2
     if h < 0.5:
         radius = 2 * residual / s / (1 + math.sqrt(1 - 2 * h))
@@ -96,157 +100,206 @@ def check_existence(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[st
 
 def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
     """The claims of a KKT certificate that do not come out again."""
-    f, n, sets = facts(a, claims["activation"]), len(a["X"]), _sets(a)
-    if claims["sets"] != sets:
-        return [f"sets: claimed {claims['sets']}, the file holds the arrays of {sets}"]
+    f, n, kinds = facts(a, claims["activation"]), len(a["X"]), claims["sets"]
+    sets, wrong = read_sets(a, kinds)
+    if wrong:
+        return wrong
     s, L, g, g_v = f["sigma_min"], f["lipschitz"], f["pull"] / n, f["pull_v"] / n
     found = {name: f[name] for name in ("sigma_min", "lipschitz", "samples", "neurons")}
     floors = {"residual": f["rounding"], "stationarity_W": f["norm_J"] * f["rounding"] / n}
     spread = f["norm_J"] * f["rounding"] / s if s > 0 else 0.0
     floors["stationarity_bound"] = spread
-    place = _place_W(a, sets["W"], g, claims["activation"])
-    multiplier, delta, least, e, offset, off_W = place
     bound = n * float(np.linalg.norm(g)) / s if s > 0 else math.inf
     by_stationarity = bound
+    multiplier, least, e, offset = np.zeros(()), 0.0, 0.0, 0.0
+    if kinds["W"] == "Ball":
+        multiplier, _, length = balance(a["W"], g, **sets["W"])
+        e = float(np.linalg.norm(length))
+        least = float(length[multiplier > 0].min()) if np.any(multiplier > 0) else e
+        start = ACTIVATIONS[claims["activation"]][0](a["X"] @ sets["W"]["center"].T) @ a["v"]
+        offset = float(np.linalg.norm(start))
+        found |= {"radius": float(a["radius"]), "distance": e, "start_output": offset}
+        floors["start_output"] = f["rounding"]
+        floors["multiplier"] = floors["stationarity_W"] / max(least, 1e-300)
+    else:
+        found |= {"radius": None, "distance": None, "start_output": None}
+    found["multiplier"] = multiplier.tolist()
     if s > 0 and np.any(multiplier > 0):
         room = s * least - L * e**2 / 2 - offset
         by_stationarity = math.inf
         if room > 0:
+            delta = slopes("Ball", a["W"], g, sets["W"])[0]
             by_stationarity = (n * delta * (least + e) + max(0.0, -f["r_dot_F"])) / room
             floors["stationarity_bound"] = 4 * f["norm_J"] * f["rounding"] * e / room
     found |= {"residual": f["residual"], "loss": f["residual"] ** 2 / (2 * n)}
-    found |= {"stationarity_W": delta, "ray": float(np.sum(g_v * a["v"]))}
+    found |= {"ray": float(np.sum(g_v * a["v"]))}
     found |= {"residual_bound": bound, "loss_bound": bound**2 / (2 * n)}
     if f["residual"] > f["rounding"]:  # else the sign of a multiplier is rounding, and all of it
         found["stationarity_bound"] = by_stationarity
-    off_v = float(np.linalg.norm(a["v"] - project_v(a, a["v"])))
-    found["violation"] = math.hypot(off_W, off_v)
+    off = [a[part] - SETS[kinds[part]][1](a[part], **sets[part]) for part in ("W", "v")]
+    found["violation"] = math.hypot(*(float(np.linalg.norm(x)) for x in off))
     floors |= {"residual_bound": spread, "violation": 1e-12 * (1 + _size(a))}
     floors["loss"] = f["residual"] * f["rounding"] / n + f["rounding"] ** 2 / n
     floors["loss_bound"] = bound * spread / n + spread**2 / n if s > 0 else 0.0
     floors["ray"] = float(np.linalg.norm(a["v"])) * np.sqrt(len(a["W"]) / n) * f["rounding"]
-    hypotheses, guaranteed = _hypotheses(a, sets, claims["activation"])
+    floors["stationarity_v"] = floors["ray"] / max(float(np.linalg.norm(a["v"])), 1e-300)
+    hypotheses, guaranteed = _hypotheses(a, kinds, sets, claims["activation"])
     found |= {"hypotheses": hypotheses, "guaranteed_radius": guaranteed}
-    if sets["W"] == "Ball":
-        found |= {"radius": float(a["radius"]), "distance": e, "start_output": offset}
-        found["multiplier"] = multiplier.tolist()
-        floors["start_output"] = f["rounding"]
-        floors["multiplier"] = floors["stationarity_W"] / max(least, 1e-300)
     if found["violation"] > 1e-9 * (1 + _size(a)):
         verdict = "infeasible"
     elif found["loss_bound"] <= claims["target_loss"] * (1 + 1e-6):
         verdict = "nearly global"
     else:
-        speaks = by_stationarity < math.inf and sets["v"] != "Fixed"
+        speaks = by_stationarity < math.inf and SETS[kinds["v"]][2]
         verdict = "not stationary" if speaks else "inconclusive"
     wrong = differences(claims, found | {"verdict": verdict}, floors)
-    return wrong if verdict == "infeasible" else wrong + _slope_v(a, claims, g_v, floors)
-
-
-def _sets(a: dict[str, np.ndarray]) -> dict[str, str]:
-    """The kinds of the two sets, told by the arrays that describe them."""
-    on_W = {"center": "Ball", "fixed_W": "Fixed"}
-    on_v = {"kappa": "PairedCone", "axis": "CircularCone", "fixed_v": "Fixed"}
-    W, v = ([kind for array, kind in on.items() if array in a] for on in (on_W, on_v))
-    return {"W": W[0] if W else "Free", "v": v[0] if v else "Free"}
+    for part, gradient in (("W", g), ("v", g_v)):
+        values = slopes(kinds[part], a[part], gradient, sets[part])
+        if verdict != "infeasible" or len(values) == 1:  # no speed outside of the set
+            wrong += _slope_differs(f"stationarity_{part}", claims, gradient, values, floors)
+    return wrong
 
 
 def _size(a: dict[str, np.ndarray]) -> float:
     return math.sqrt(np.sum(a["W"] ** 2) + np.sum(a["v"] ** 2))
 
 
-def _place_W(a: dict[str, np.ndarray], kind: str, g: np.ndarray, activation: str) -> tuple:
-    """The ball's multipliers, what they leave of the gradient, and where W lies."""
-    if kind != "Ball":
-        off = float(np.linalg.norm(a["W"] - a["fixed_W"])) if kind == "Fixed" else 0.0
-        left = 0.0 if kind == "Fixed" else float(np.linalg.norm(g))
-        return np.zeros(()), left, 0.0, 0.0, 0.0, off
-    move, radius = a["W"] - a["center"], float(a["radius"])
-    axis = 1 if a["per_neuron"] else None
-    length = np.sqrt(np.sum(move**2, axis=axis))
-    push = np.maximum(-np.sum(g * move, axis=axis), 0)
-    on_sphere = (length >= radius * (1 - np.sqrt(np.finfo(float).eps))) & (length > 0)
-    multiplier = np.where(on_sphere, push / np.where(length > 0, length, 1) ** 2, 0.0)
-    left = g + (multiplier[:, None] if a["per_neuron"] else multiplier) * move
-    delta = 0.0 if radius == 0 else float(np.linalg.norm(left))
-    e = float(np.linalg.norm(move))
-    least = float(length[multiplier > 0].min()) if np.any(multiplier > 0) else e
-    start = ACTIVATIONS[activation][0](a["X"] @ a["center"].T) @ a["v"]
-    offset = float(np.linalg.norm(start))
-    off = float(np.linalg.norm(np.maximum(length - radius, 0)))
-    return multiplier, delta, least, e, offset, off
-
-
-def project_v(a: dict[str, np.ndarray], v: np.ndarray) -> np.ndarray:
-    """The nearest point of v's set, by bisection or by comparing the candidates."""
-    if "fixed_v" in a:
-        return a["fixed_v"]
-    if "kappa" not in a and "axis" not in a:
-        return v
-    half, zeta = len(v) // 2, float(a["zeta"])
-    u = (v[:half] - v[half:]) / 2
-    if "kappa" in a:
-        kappa = float(a["kappa"])
-        low, high = -np.abs(u).max() - 1, np.abs(u).max() + 1
-        for _ in range(200):
-            t = (low + high) / 2
-            rising = np.maximum(t - u, 0).sum() >= kappa * np.maximum(u - kappa * t, 0).sum()
-            low, high = (low, t) if rising else (t, high)
-        t = max(low, zeta)
-        u = np.clip(u, t, kappa * t)
-    else:
-        A, angle = a["axis"][:half], float(a["half_angle"])
-        size = np.linalg.norm(A)
-        height, floor = np.sum(u * A) / size, zeta * size
-        rest = u - height * A / size
-        side = np.linalg.norm(rest)
-        slope = math.tan(angle)
-        along = max(height * math.cos(angle) + side * math.sin(angle), floor / math.cos(angle))
-        spots = [(along * math.cos(angle), along * math.sin(angle))]
-        spots.append((floor, min(side, floor * slope)))
-        if height >= floor and side <= slope * height:
-            spots.append((height, side))
-        h, b = min(spots, key=lambda spot: math.hypot(spot[0] - height, spot[1] - side))
-        u = h * A / size + (b * rest / side if side > 0 else 0)
+def project_pairs(x: np.ndarray) -> np.ndarray:
+    """Each pair's average, with both signs."""
+    half = len(x) // 2
+    u = (x[:half] - x[half:]) / 2
     return np.concatenate([u, -u])
 
 
-def _slope_v(a: dict, claims: dict, g: np.ndarray, floors: dict[str, float]) -> list[str]:
-    """dist(−∇_v ℓ, N) is the speed at which the projected point leaves v along −∇_v ℓ."""
-    size, speed, found = np.linalg.norm(a["v"]), np.linalg.norm(g), []
-    if speed == 0:
-        found = [0.0]
-    for fraction in (1e-9, 1e-7) if speed > 0 else ():
-        t = fraction * max(size, 1e-12) / speed
-        found.append(float(np.linalg.norm(project_v(a, a["v"] - t * g) - a["v"]) / t))
-    slack = 1e-5 * speed + floors["ray"] / max(size, 1e-300)
-    claimed = claims["stationarity_v"]
+def project_paired_cone(x: np.ndarray, zeta: Any, kappa: Any) -> np.ndarray:
+    """The least size t by bisection: what lies under t pulls it down, what lies over κt up."""
+    zeta, kappa = float(zeta), float(kappa)
+    u = project_pairs(x)[: len(x) // 2]
+    low, high = -np.abs(u).max() - 1, np.abs(u).max() + 1
+    for _ in range(200):
+        t = (low + high) / 2
+        rising = np.maximum(t - u, 0).sum() >= kappa * np.maximum(u - kappa * t, 0).sum()
+        low, high = (low, t) if rising else (t, high)
+    t = max(low, zeta)
+    u = np.clip(u, t, kappa * t)
+    return np.concatenate([u, -u])
+
+
+def project_circular_cone(x: np.ndarray, axis: Any, half_angle: Any, zeta: Any) -> np.ndarray:
+    """The nearest of three spots in the plane of the axis and x: edge, cut, or x itself."""
+    half, angle = len(x) // 2, float(half_angle)
+    u, A = project_pairs(x)[:half], axis[:half]
+    size = np.linalg.norm(A)
+    height, floor = np.sum(u * A) / size, float(zeta) * size
+    rest = u - height * A / size
+    side = np.linalg.norm(rest)
+    slope = math.tan(angle)
+    along = max(height * math.cos(angle) + side * math.sin(angle), floor / math.cos(angle))
+    spots = [(along * math.cos(angle), along * math.sin(angle))]
+    spots.append((floor, min(side, floor * slope)))
+    if height >= floor and side <= slope * height:
+        spots.append((height, side))
+    h, b = min(spots, key=lambda spot: math.hypot(spot[0] - height, spot[1] - side))
+    u = h * A / size + (b * rest / side if side > 0 else 0)
+    return np.concatenate([u, -u])
+
+
+def project_ball(x: np.ndarray, center: Any, radius: Any, per_neuron: Any) -> np.ndarray:
+    """Shorten x − center, or each of its rows, to the radius."""
+    rows = (x - center).reshape(len(x) if per_neuron else 1, -1)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    short = np.minimum(1, float(radius) / np.where(length > 0, length, 1))
+    return np.where(np.all(length <= radius), x, center + (rows * short).reshape(x.shape))
+
+
+# kind: (names of its arrays, the nearest point of the set, whether αx stays in it for large α)
+SETS = {
+    "Free": ((), lambda x: x, True),
+    "Fixed": (("fixed",), lambda x, fixed: np.broadcast_to(fixed, x.shape), False),
+    "Ball": (("center", "radius", "per_neuron"), project_ball, False),
+    "Pairs": ((), project_pairs, True),
+    "PairedCone": (("zeta", "kappa"), project_paired_cone, True),
+    "CircularCone": (("axis", "half_angle", "zeta"), project_circular_cone, True),
+}
+# arrays of a set that lie in the file under their own names; others have "_W" or "_v" behind
+OWN_NAMES = {"W": ("center", "radius", "per_neuron"), "v": ("zeta", "kappa", "axis", "half_angle")}
+
+
+def read_sets(a: dict[str, np.ndarray], kinds: Any) -> tuple[dict[str, dict], list[str]]:
+    """The arrays of the two claimed sets: the file holds those, data and weights, and no others."""
+    if set(kinds) != {"W", "v"} or any(kind not in SETS for kind in kinds.values()):
+        return {}, [f"sets: claimed {kinds}, which are not two of {', '.join(SETS)}"]
+    names = {
+        part: {k: k if k in OWN_NAMES[part] else f"{k}_{part}" for k in SETS[kind][0]}
+        for part, kind in kinds.items()
+    }
+    needed = {"X", "y", "W", "v", *names["W"].values(), *names["v"].values()}
+    if set(a) != needed:
+        return {}, [f"sets: claimed {kinds}, the file holds the arrays {', '.join(sorted(a))}"]
+    return {part: {k: a[name] for k, name in named.items()} for part, named in names.items()}, []
+
+
+def balance(
+    x: np.ndarray, g: np.ndarray, center: Any, radius: Any, per_neuron: Any
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """The ball's multipliers, what they leave of the gradient, and how far its rows have moved."""
+    shape = (len(x), -1) if per_neuron else (1, -1)
+    move, pull = (x - center).reshape(shape), g.reshape(shape)
+    length = np.linalg.norm(move, axis=1)
+    push = np.maximum(-np.sum(pull * move, axis=1), 0)
+    on_sphere = (length >= radius * (1 - np.sqrt(np.finfo(float).eps))) & (length > 0)
+    multiplier = np.where(on_sphere, push / np.where(length > 0, length, 1) ** 2, 0.0)
+    left = pull + multiplier[:, None] * move
+    delta = 0.0 if radius == 0 else float(np.linalg.norm(left))
+    return (multiplier if per_neuron else multiplier[0]), delta, length
+
+
+def slopes(kind: str, x: np.ndarray, g: np.ndarray, arrays: dict[str, Any]) -> list[float]:
+    """dist(−g, N(x)): for a ball exactly, else the speed at which P(x − t g) leaves x.
+
+    Near a face the speed depends on t: what a short and a longer step find are both right.
+    """
+    speed, size = float(np.linalg.norm(g)), max(float(np.linalg.norm(x)), 1e-12)
+    if kind in ("Free", "Fixed", "Ball") or speed == 0:
+        known = {"Free": speed, "Ball": balance(x, g, **arrays)[1] if kind == "Ball" else 0.0}
+        return [known.get(kind, 0.0)]
+    steps = [fraction * size / speed for fraction in (1e-9, 1e-7)]
+    return [float(np.linalg.norm(SETS[kind][1](x - t * g, **arrays) - x) / t) for t in steps]
+
+
+def _slope_differs(
+    name: str, claims: dict, g: np.ndarray, found: list[float], floors: dict[str, float]
+) -> list[str]:
+    slack = floors[name] + (1e-5 * float(np.linalg.norm(g)) if len(found) > 1 else 0.0)
+    claimed = claims[name]
     if any(math.isclose(claimed, value, rel_tol=1e-4, abs_tol=slack) for value in found):
         return []
-    return [f"stationarity_v: claimed {claimed:.3e}, found {found[0]:.3e}"]
+    return [f"{name}: claimed {claimed:.3e}, found {found[0]:.3e}"]
 
 
-def _hypotheses(a: dict, sets: dict, activation: str) -> tuple[dict[str, bool], float | None]:
+def _hypotheses(
+    a: dict, kinds: dict, sets: dict, activation: str
+) -> tuple[dict[str, bool], float | None]:
     smooth, m = math.isfinite(ACTIVATIONS[activation][2]), len(a["W"])
-    ball, half, guaranteed = sets["W"] == "Ball", m // 2, None
+    ball, half, guaranteed = kinds["W"] == "Ball", m // 2, None
     mirrored = ball and m % 2 == 0 and np.array_equal(a["center"][:half], a["center"][half:])
     holds = {"smooth activation": smooth, "W in a ball": ball, "mirrored start": mirrored}
-    cones = ("PairedCone", "CircularCone")
-    holds["v in a paired or a circular cone"] = sets["v"] in cones
-    holds["ζ > 0"] = "zeta" in a and float(a["zeta"]) > 0
-    if mirrored and smooth and sets["v"] in cones:
-        paired = sets["v"] == "PairedCone"
-        v = np.repeat([1.0, -1.0], half) if paired else a["axis"]
-        unit = facts({**a, "W": a["center"], "v": v}, activation)
+    cone, v = kinds["v"] in ("PairedCone", "CircularCone"), sets["v"]
+    holds["v in a paired or a circular cone"] = cone
+    holds["ζ > 0"] = cone and float(v["zeta"]) > 0
+    if mirrored and smooth and cone:
+        paired = kinds["v"] == "PairedCone"
+        axis = np.repeat([1.0, -1.0], half) if paired else v["axis"]
+        unit = facts({**a, "W": a["center"], "v": axis}, activation)
         least, fastest = unit["sigma_min"], unit["lipschitz"]
         holds["full rank at the start"] = least > 0
         if paired:
-            fastest *= float(a["kappa"])
+            fastest *= float(v["kappa"])
         else:  # v = height · (A + E; −A − E) with ‖E‖ ≤ ‖A‖ tan θ
-            A = a["axis"][:half].reshape(half, -1)
-            spread = np.linalg.norm(A) * math.tan(float(a["half_angle"]))
-            slopes = ACTIVATIONS[activation][1](a["X"] @ a["center"].T)
-            widest = max(np.linalg.norm(slope[:, None] * a["X"], 2) for slope in slopes.T)
+            A = axis[:half].reshape(half, -1)
+            spread = np.linalg.norm(A) * math.tan(float(v["half_angle"]))
+            slope = ACTIVATIONS[activation][1](a["X"] @ a["center"].T)
+            widest = max(np.linalg.norm(column[:, None] * a["X"], 2) for column in slope.T)
             least = float(least - math.sqrt(2) * spread * widest)
             fastest *= float(1 + spread / np.linalg.norm(A, axis=1).max())
             holds["full rank in the whole cone"] = least > 0
@@ -302,18 +355,36 @@ def verify(path: str) -> list[str]:
             return ["header: an existence proof is checked by proof_verifier.py, in whole numbers"]
         if header["format"] != 1 or header["kind"] not in KINDS:
             return [f"header: unknown kind {header['kind']!r} or format {header['format']!r}"]
+        check, names, infinite = KINDS[header["kind"]]
+        if set(claims) != set(names):
+            odd = ", ".join(sorted(set(claims) ^ set(names)))
+            return [f"claims: missing or unknown: {odd}"]
+        claims |= {name: math.inf for name in infinite if claims[name] is None}
         if claims["activation"] not in ACTIVATIONS:
             return [f"activation: {claims['activation']!r} is unknown: nothing can be checked"]
         if not all(np.all(np.isfinite(value)) for value in a.values()):
             return ["arrays: NaN or infinite entries"]
-        return KINDS[header["kind"]](a, claims)
+        return check(a, claims)
     except FileNotFoundError:
         raise
     except Exception as error:  # whatever else is wrong with the file, it is not accepted
         return [f"file: cannot be read as a certificate ({type(error).__name__}: {error})"]
 
 
-KINDS = {"existence": check_existence, "kkt": check_kkt}
+COMMON = ("activation", "verdict", "samples", "neurons", "residual", "sigma_min", "lipschitz")
+# kind: (the check, its claims, those that are null where they are infinite)
+KINDS = {
+    "existence": (check_existence, (*COMMON, "h", "radius"), ("lipschitz", "h", "radius")),
+    "kkt": (
+        check_kkt,
+        (
+            *COMMON, "loss", "violation", "stationarity_W", "stationarity_v", "multiplier", "ray",
+            "distance", "start_output", "sets", "hypotheses", "radius", "guaranteed_radius",
+            "residual_bound", "loss_bound", "stationarity_bound", "target_loss",
+        ),
+        ("lipschitz", "residual_bound", "loss_bound", "stationarity_bound"),
+    ),
+}  # fmt: skip
 
 
 def main() -> int:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal, overload
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
+from narrowlib._checks import check_bool
+from narrowlib._runs import runs
 from narrowlib.certificates.base import (
     Certificate,
     certified_problem,
-    least_singular_value,
-    output_rounding,
+    checked_numbers,
+    rank_and_rate,
 )
 from narrowlib.certificates.existence_proof import ExistenceProof, prove_existence
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import lipschitz_in_W
-from narrowlib.network.model import Params, forward
+from narrowlib.network.linearization import linearize
+from narrowlib.network.model import Params
+from narrowlib.network.rounding import output_rounding
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,13 +37,14 @@ class ExistenceCertificate(Certificate):
         neurons: m.
         residual: ‖r‖ = ‖F − y‖, with a bound on its rounding error added.
         sigma_min: s, the least singular value of J, with a bound on its error taken off.
-        lipschitz: L, the Lipschitz constant of J in W.
+        lipschitz: L, the Lipschitz constant of J in W; infinite where σ′ jumps.
         h: L ‖r‖ / s²; the lemma needs less than ½.
         radius: (s/L)(1 − √(1 − 2h)), at most 2‖r‖/s; infinite where h ≥ ½.
         verdict: "exists" or "inconclusive".
     """
 
     kind: ClassVar[str] = "existence"
+    infinite: ClassVar[tuple[str, ...]] = ("lipschitz", "h", "radius")
     samples: int
     neurons: int
     residual: float
@@ -70,6 +74,27 @@ class ExistenceCertificate(Certificate):
         return "\n".join(lines)
 
 
+@overload
+def existence_certificate(
+    params: Params,
+    X: Float[ArrayLike, "n d"],
+    y: Float[ArrayLike, "n *K"],
+    *,
+    activation: str | Activation = "tanh",
+    rigorous: Literal[False] = False,
+    allow_float32: bool = False,
+) -> ExistenceCertificate: ...
+@overload
+def existence_certificate(
+    params: Params,
+    X: Float[ArrayLike, "n d"],
+    y: Float[ArrayLike, "n *K"],
+    *,
+    activation: str | Activation = "tanh",
+    rigorous: Literal[True],
+    allow_float32: bool = False,
+) -> ExistenceProof: ...
+@runs("host")
 def existence_certificate(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -119,12 +144,14 @@ def existence_certificate(
         The expressivity theorem and its lemma; the argument is Newton–Kantorovich's.
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
-    if rigorous:
+    if check_bool("rigorous", rigorous):
         return prove_existence(params, X, y, sigma)
-    r = forward(params, X, activation=sigma) - y
-    residual = float(jnp.linalg.norm(r)) + output_rounding(params, X, sigma)
-    s, L = least_singular_value(params, X, sigma), float(lipschitz_in_W(params, X, sigma))
-    h = L * residual / s**2 if s > 0 and math.isfinite(L) else math.inf
+    r = linearize(params, X, sigma).residual(y)
+    residual = float(jnp.linalg.norm(r)) + float(output_rounding(params, X, sigma))
+    s, L = rank_and_rate(params, X, sigma)
+    checked_numbers(residual=residual)
+    square = s * s
+    h = L * residual / square if square > 0 and math.isfinite(L) else math.inf
     exists = h < 0.5
     # (s/L)(1 − √(1 − 2h)), in a form that does not cancel
     radius = 2 * residual / s / (1 + math.sqrt(1 - 2 * h)) if exists else math.inf

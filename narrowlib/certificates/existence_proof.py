@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from narrowlib._checks import fail
-from narrowlib.certificates.base import Certificate
+from narrowlib.certificates.base import Certificate, checked_numbers
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params
 
@@ -51,6 +51,7 @@ class ExistenceProof(Certificate):
     """
 
     kind: ClassVar[str] = "existence proof"
+    infinite: ClassVar[tuple[str, ...]] = ("h", "radius")
     samples: int
     neurons: int
     residual: float
@@ -116,6 +117,7 @@ def prove_existence(params: Params, X: Array, y: Array, sigma: Activation) -> Ex
         proved = h < 0.5
         root = (1 - arb(L) * R / arb(s) ** 2 * 2).sqrt() if proved else arb(0)
         radius = _upward(2 * arb(R) / s / (1 + root)) if proved else math.inf
+    checked_numbers(residual=R, lipschitz=L, slack=slack)
     return ExistenceProof(
         arrays=arrays | {"factor": factor},
         activation=sigma.name,
@@ -213,7 +215,7 @@ def _shifted_factor(inner: Matrix, features: list[list[Arb]]) -> tuple[float, np
     B = np.array([[float(x) for x in row] for row in features])
     outputs = len(B) // len(G)
     K = np.kron(G, np.ones((outputs, outputs))) * (B @ B.T)
-    least = float(np.linalg.eigvalsh(K)[0])
+    least = float(np.linalg.eigvalsh(K)[0]) if np.all(np.isfinite(K)) else 0.0
     for share in SHARES if least > 0 else ():
         try:
             M = np.linalg.cholesky(K - share * least * np.eye(len(K)))

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike, Float
 
-from narrowlib._checks import check_number
+from narrowlib._checks import check_bool, check_number, fail
+from narrowlib._runs import runs
 from narrowlib.certificates.base import (
     Certificate,
     certified_problem,
-    least_singular_value,
+    checked_numbers,
+    rank_and_rate,
 )
-from narrowlib.certificates.kkt_theory import kkt_hypotheses, stationarity_bound
+from narrowlib.certificates.kkt_theory import kkt_hypotheses, place_in, stationarity_bound
+from narrowlib.certificates.sets import described
 from narrowlib.constraints.base import Constraint, Product, as_product
 from narrowlib.network.activations import Activation
-from narrowlib.network.jacobian import vjp
-from narrowlib.network.linearization import lipschitz_in_W
-from narrowlib.network.model import Params, forward, half_mean_square
+from narrowlib.network.linearization import linearize
+from narrowlib.network.model import Params, half_mean_square
+from narrowlib.verifier import SETS
 
-# the arrays of a set that lie in a file under their own names; others get the part's name behind
-OWN_NAMES = {"W": ("center", "radius", "per_neuron"), "v": ("zeta", "kappa", "axis", "half_angle")}
 FEASIBLE = 1e-9  # a violation up to this, relative to the size of the weights, is rounding
 
 
@@ -60,6 +64,9 @@ class KKTCertificate(Certificate):
     """
 
     kind: ClassVar[str] = "kkt"
+    infinite: ClassVar[tuple[str, ...]] = (
+        "lipschitz", "residual_bound", "loss_bound", "stationarity_bound",
+    )  # fmt: skip
     samples: int
     neurons: int
     loss: float
@@ -82,6 +89,13 @@ class KKTCertificate(Certificate):
     stationarity_bound: float
     target_loss: float
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        for name, kind in self.sets.items():
+            if kind not in SETS:
+                mend = "verifier.py does not know that set: the file could not be checked."
+                fail(f"sets[{name!r}]", repr(kind), mend)
+        return super().save(path)
+
     @property
     def theorem_applies(self) -> bool:
         """Whether every hypothesis of the KKT theorem holds, so that all KKT points are global."""
@@ -103,7 +117,7 @@ class KKTCertificate(Certificate):
         )
         missing = [name for name, holds in self.hypotheses.items() if not holds]
         theorem = "all hold" if not missing else "not met: " + "; ".join(missing)
-        by_stationarity = self.stationarity_bound**2 / (2 * self.samples)
+        by_stationarity = self.stationarity_bound * self.stationarity_bound / (2 * self.samples)
         ending = {
             "nearly global": "So this point is nearly a global minimiser.",
             "not stationary": "So the point is not stationary enough: run longer.",
@@ -127,14 +141,16 @@ class KKTCertificate(Certificate):
         )
 
 
+@runs("host")
 def kkt_certificate(
     params: Params,
     X: Float[ArrayLike, "n d"],
     y: Float[ArrayLike, "n *K"],
-    constraint: Product,
+    constraint: Product | Mapping[str, Constraint],
     *,
     activation: str | Activation = "tanh",
     target_loss: float | None = None,
+    verifiable: bool = True,
     allow_float32: bool = False,
 ) -> KKTCertificate:
     r"""Bound the loss of a point by how nearly it is a KKT point of the constrained problem.
@@ -154,17 +170,20 @@ def kkt_certificate(
         params: weights `W` (m, d) and `v` (m,) or (m, K).
         X: samples, shape (n, d).
         y: targets, shape (n,) or (n, K).
-        constraint: the feasible set, the same `Product` that the trainer received.
+        constraint: the feasible set: a `Product`, or the sets that a `ConstrainedTrainer` keeps
+            around a `OneHiddenLayer`, `trainer.sets(net)`.
         activation: a name of `activations()` or an `Activation`.
         target_loss: the loss bound to ask for; `None` for a millionth of the loss of F = 0.
+        verifiable: refuse a set that `verifier.py` does not know. With False a set of one's own
+            will do, if it has a tangent cone; its certificate cannot be saved.
         allow_float32: answer in single precision too.
 
     Returns:
         A `KKTCertificate`; its `explain()` is its reading.
 
     Raises:
-        ValueError: if shapes do not match, an entry is not finite, the constraint is no
-            `Product`, or in float32 unless allowed.
+        ValueError: if shapes do not match, an entry is not finite, the constraint is none or one
+            that cannot be verified or has no tangent cone, or in float32 unless allowed.
 
     Example:
         >>> import jax
@@ -185,95 +204,63 @@ def kkt_certificate(
     """
     params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
     constraint = as_product(constraint)
-    F = forward(params, X, activation=sigma)
-    r, n = F - y, X.shape[0]
+    kinds, arrays = described(constraint, params, check_bool("verifiable", verifiable))
+    at, n = linearize(params, X, sigma), X.shape[0]
+    F, r = at.outputs, at.residual(y)
     if target_loss is None:
         target_loss = 1e-6 * float(half_mean_square(y))
     check_number("target_loss", target_loss, minimum=0)
-    gradient = Params(
-        W=vjp(params, X, r, activation=sigma) / n, v=sigma.fn(X @ params.W.T).T @ r / n
-    )
-    facts = _place(params, X, constraint, gradient, sigma)
-    s, L = least_singular_value(params, X, sigma), float(lipschitz_in_W(params, X, sigma))
-    bound = n * facts["gradient"] / s if s > 0 else math.inf
-    by_stationarity = stationarity_bound(facts, float(jnp.sum(r * F)), s, L, n)
-    loss_bound = bound**2 / (2 * n)
-    violation = float(constraint.violation(params))
-    size = float(jnp.sqrt(jnp.sum(params.W**2) + jnp.sum(params.v**2)))
-    if violation > FEASIBLE * (1 + size):
-        verdict = "infeasible"
-    elif loss_bound <= target_loss:
-        verdict = "nearly global"
-    else:
-        # without rays ρ says nothing about stationarity
-        speaks = by_stationarity < math.inf and constraint.v.scalable
-        verdict = "not stationary" if speaks else "inconclusive"
+    gradient = at.gradient(r)
+    place = place_in(constraint.W, params, X, gradient.W, sigma)
+    s, L = rank_and_rate(params, X, sigma)
+    bound = n * place.gradient / s if s > 0 else math.inf
+    by_stationarity = stationarity_bound(place, float(jnp.sum(r * F)), s, L, n)
     hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
-    return KKTCertificate(
-        arrays=_arrays(params, X, y, constraint),
+    certificate = KKTCertificate(
+        arrays={"X": np.asarray(X), "y": np.asarray(y), **_weights(params), **arrays},
         activation=sigma.name,
         samples=n,
         neurons=params.W.shape[0],
         loss=float(half_mean_square(r)),
         residual=float(jnp.linalg.norm(r)),
-        violation=violation,
-        stationarity_W=facts["delta"],
+        violation=float(constraint.violation(params)),
+        stationarity_W=place.delta,
         stationarity_v=float(constraint.v.normal_cone_residual(params.v, gradient.v)),
-        multiplier=facts["multiplier"].tolist(),
+        multiplier=place.multiplier.tolist(),
         ray=float(jnp.sum(gradient.v * params.v)),
-        distance=facts["distance"],
-        start_output=facts["start_output"],
+        distance=place.distance,
+        start_output=place.start_output,
         sigma_min=s,
         lipschitz=L,
-        sets={name: _kind(getattr(constraint, name)) for name in Params._fields},
+        sets=kinds,
         hypotheses=hypotheses,
-        radius=facts["radius"],
+        radius=place.radius,
         guaranteed_radius=guaranteed,
         residual_bound=bound,
-        loss_bound=loss_bound,
+        loss_bound=bound * bound / (2 * n),
         stationarity_bound=by_stationarity,
-        target_loss=target_loss,
-        verdict=verdict,
+        target_loss=float(target_loss),
+        verdict="",
     )
+    _check_finite(certificate)
+    return dataclasses.replace(certificate, verdict=_verdict(certificate, constraint, params))
 
 
-def _place(
-    params: Params, X: Array, constraint: Product, gradient: Params, sigma: Activation
-) -> dict[str, Any]:
-    """Where W lies in its set, and what the ball leaves of the gradient there."""
-    facts: dict[str, Any] = {
-        "gradient": float(jnp.linalg.norm(gradient.W)),
-        "delta": float(constraint.W.normal_cone_residual(params.W, gradient.W)),
-        "multiplier": np.zeros(()),
-        "distance": None,
-        "start_output": None,
-        "radius": None,
-        "least_move": None,
-    }
-    if (ball := constraint.W.as_ball()) is not None:
-        rows = jnp.linalg.norm(params.W - ball.center, axis=1)
-        multiplier = np.asarray(ball.multiplier(params.W, gradient.W))
-        start = forward(Params(ball.center, params.v), X, activation=sigma)
-        distance = float(jnp.linalg.norm(rows))
-        pushing = np.asarray(rows)[multiplier > 0] if ball.per_neuron else []
-        least = float(min(pushing)) if len(pushing) else distance
-        facts |= {
-            "multiplier": multiplier,
-            "distance": distance,
-            "start_output": float(jnp.linalg.norm(start)),
-            "radius": float(ball.radius),
-            "least_move": least,
-        }
-    return facts
+def _weights(params: Params) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in params._asdict().items()}
 
 
-def _kind(part: Constraint) -> str:
-    return (part.describe() or (type(part).__name__, {}))[0]
+def _check_finite(certificate: KKTCertificate) -> None:
+    names = ("loss", "residual", "violation", "stationarity_W", "stationarity_v", "multiplier")
+    checked_numbers(**{name: getattr(certificate, name) for name in (*names, "ray")})
 
 
-def _arrays(params: Params, X: Array, y: Array, constraint: Product) -> dict[str, np.ndarray]:
-    arrays: dict[str, Any] = {"X": X, "y": y, "W": params.W, "v": params.v}
-    for part, own in OWN_NAMES.items():
-        for name, value in (getattr(constraint, part).describe() or ("", {}))[1].items():
-            arrays[name if name in own else f"{name}_{part}"] = value
-    return {name: np.asarray(value) for name, value in arrays.items()}
+def _verdict(certificate: KKTCertificate, constraint: Product, params: Params) -> str:
+    size = float(jnp.sqrt(jnp.sum(params.W**2) + jnp.sum(params.v**2)))
+    if certificate.violation > FEASIBLE * (1 + size):
+        return "infeasible"
+    if certificate.loss_bound <= certificate.target_loss:
+        return "nearly global"
+    # without rays ρ says nothing about stationarity
+    speaks = certificate.stationarity_bound < math.inf and constraint.v.scalable
+    return "not stationary" if speaks else "inconclusive"

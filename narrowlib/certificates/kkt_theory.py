@@ -3,28 +3,69 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from narrowlib.certificates.base import least_singular_value
-from narrowlib.constraints.base import CrossSection, Product
+from narrowlib.certificates.base import rank_and_rate
+from narrowlib.constraints.base import Constraint, CrossSection, Product
+from narrowlib.constraints.lengths import length
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import lipschitz_in_W
+from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
 
 
-def stationarity_bound(facts: dict[str, Any], r_dot_F: float, s: float, L: float, n: int) -> float:
+class Place(NamedTuple):
+    """Where W lies in its set, and what the set leaves of the gradient there.
+
+    Args:
+        gradient: ‖∇_W ℓ‖.
+        delta: dist(−∇_W ℓ, normal cone of W's set).
+        multiplier: λ ≥ 0 of the ball, (m,) per neuron; 0 where there is none.
+        distance: ‖W − W₀‖; None where W's set is no ball, as the rest.
+        start_output: ‖F(W₀, v)‖.
+        radius: ε.
+        least_move: the least ‖Δ_j‖ with λ_j > 0; with one ball ‖W − W₀‖.
+    """
+
+    gradient: float
+    delta: float
+    multiplier: np.ndarray
+    distance: float | None = None
+    start_output: float | None = None
+    radius: float | None = None
+    least_move: float | None = None
+
+
+def place_in(
+    constraint: Constraint, params: Params, X: Array, gradient: Array, sigma: Activation
+) -> Place:
+    """The `Place` of W in its set, the gradient of the loss in W being given."""
+    delta = float(constraint.normal_cone_residual(params.W, gradient))
+    size, ball = float(length(gradient)), constraint.as_ball()
+    if ball is None:
+        return Place(size, delta, np.zeros(()))
+    move = params.W - ball.center
+    distance = least = float(length(move))
+    multiplier = np.asarray(ball.multiplier(params.W, gradient))
+    if ball.per_neuron and np.any(multiplier > 0):
+        least = float(np.min(np.linalg.norm(np.asarray(move), axis=1)[multiplier > 0]))
+    start = linearize(params._replace(W=ball.center), X, sigma).outputs
+    output = float(jnp.linalg.norm(start))
+    return Place(size, delta, multiplier, distance, output, float(ball.radius), least)
+
+
+def stationarity_bound(place: Place, r_dot_F: float, s: float, L: float, n: int) -> float:
     """What ‖r‖ cannot exceed by near-stationarity alone; infinite where the bound is void."""
     if s == 0:
         return math.inf
-    if not np.any(facts["multiplier"] > 0):
-        return n * facts["gradient"] / s
-    e, a = facts["distance"], facts["least_move"]
-    denominator = s * a - 0.5 * L * e**2 - facts["start_output"]
-    numerator = n * facts["delta"] * (a + e) + max(0.0, -r_dot_F)
+    e, a, offset = place.distance, place.least_move, place.start_output
+    if e is None or a is None or offset is None or not np.any(place.multiplier > 0):
+        return n * place.gradient / s
+    denominator = s * a - 0.5 * L * e**2 - offset
+    numerator = n * place.delta * (a + e) + max(0.0, -r_dot_F)
     return numerator / denominator if denominator > 0 else math.inf
 
 
@@ -79,7 +120,7 @@ def over_cone(center: Array, X: Array, section: CrossSection, sigma: Activation)
     $\sqrt2\, \|E\| \max_j \|\mathrm{diag}(\sigma'(X w_j))\, X\|$.
     """
     at = Params(center, jnp.asarray(section.v, X.dtype))
-    start, rate = least_singular_value(at, X, sigma), float(lipschitz_in_W(at, X, sigma))
+    start, rate = rank_and_rate(at, X, sigma)
     least = start
     if section.spread > 0:
         slopes = sigma.derivative(X @ center.T)

@@ -16,6 +16,7 @@ from narrowlib._checks import (
     is_concrete,
     single_at_least,
 )
+from narrowlib._runs import runs
 from narrowlib.constraints.base import Constraint, frozen_pytree, point_and_direction, tolerance
 from narrowlib.constraints.lengths import unit_and_size
 
@@ -90,6 +91,7 @@ class Ball(Constraint):
         return "Ball", arrays
 
 
+@runs("jit and grad")
 def project_ball(
     W: Float[ArrayLike, "m *d"],
     *,

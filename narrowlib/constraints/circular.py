@@ -18,6 +18,7 @@ from narrowlib._checks import (
     is_concrete,
     single_at_least,
 )
+from narrowlib._runs import runs
 from narrowlib.constraints.base import (
     Constraint,
     CrossSection,
@@ -124,6 +125,7 @@ class CircularCone(Constraint):
         return "CircularCone", arrays
 
 
+@runs("jit and grad")
 def project_circular_cone(
     V: Float[ArrayLike, "m *K"],
     *,

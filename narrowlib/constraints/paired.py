@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_even, check_number, float_array, single_at_least
+from narrowlib._runs import runs
 from narrowlib.constraints.base import (
     Constraint,
     CrossSection,
@@ -127,6 +128,7 @@ class PairedCone(Constraint):
         return "PairedCone", {"zeta": self.zeta, "kappa": self.kappa}
 
 
+@runs("jit and grad")
 def project_paired_cone(
     v: Float[ArrayLike, " m"],
     *,

@@ -10,8 +10,8 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.certificates.base import least_singular_value, output_rounding
 from narrowlib.network.linearization import lipschitz_in_W
+from narrowlib.network.rounding import least_singular_value, output_rounding
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)

@@ -12,7 +12,7 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.certificates.kkt_theory import kkt_hypotheses, stationarity_bound
+from narrowlib.certificates.kkt_theory import Place, kkt_hypotheses, stationarity_bound
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
@@ -122,34 +122,35 @@ def test_no_radius_where_the_theorem_does_not_speak():
     assert relu[1] is None and relu[0]["smooth activation"] is False
 
 
-FACTS = {
-    "gradient": 0.01,
-    "delta": 0.001,
-    "multiplier": np.array(0.5),
-    "distance": 0.2,
-    "least_move": 0.2,
-    "start_output": 0.0,
-}
+PLACE = Place(
+    gradient=0.01,
+    delta=0.001,
+    multiplier=np.array(0.5),
+    distance=0.2,
+    start_output=0.0,
+    radius=0.2,
+    least_move=0.2,
+)
 
 
 def test_on_the_sphere():
     n, s, L, r_dot_F = 10, 3.0, 4.0, -0.02
     room = s * 0.2 - L * 0.2**2 / 2
     expected = (2 * 0.2 * n * 0.001 + 0.02) / room
-    assert stationarity_bound(FACTS, r_dot_F, s, L, n) == pytest.approx(expected)
-    upward = stationarity_bound(FACTS, +5.0, s, L, n)
+    assert stationarity_bound(PLACE, r_dot_F, s, L, n) == pytest.approx(expected)
+    upward = stationarity_bound(PLACE, +5.0, s, L, n)
     assert upward == pytest.approx(2 * 0.2 * n * 0.001 / room)
 
 
 def test_it_is_void_where_the_denominator_is_not_positive():
-    assert stationarity_bound(FACTS | {"start_output": 9.0}, 0.0, 3.0, 4.0, 10) == math.inf
+    assert stationarity_bound(PLACE._replace(start_output=9.0), 0.0, 3.0, 4.0, 10) == math.inf
 
 
 def test_inside_and_without_rank():
-    inside = FACTS | {"multiplier": np.array(0.0)}
+    inside = PLACE._replace(multiplier=np.array(0.0))
     assert stationarity_bound(inside, -1.0, 2.0, 4.0, 10) == pytest.approx(0.05)
     assert stationarity_bound(inside, -1.0, 0.0, 4.0, 10) == math.inf
-    assert stationarity_bound(FACTS, -1.0, 0.0, 4.0, 10) == math.inf
+    assert stationarity_bound(PLACE, -1.0, 0.0, 4.0, 10) == math.inf
 
 
 @pytest.mark.parametrize("per_neuron", [False, True])

@@ -1,10 +1,13 @@
 """`projected` against projected gradient descent, and feasibility after every update."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 from strategies import problem
 
 import narrowlib as nl
@@ -77,3 +80,177 @@ def test_a_single_set_on_a_single_array():
     v = jnp.array([1.0, 1.0, -1.0, -1.0])
     updates, _ = optimizer.update(jnp.array([3.0, 0.0, 0.0, 0.0]), optimizer.init(v), v)
     np.testing.assert_allclose(v + updates, [0.5, 0.5, -0.5, -0.5])
+
+
+# The same steps inside and around Optax's and Flax's own wrappers, against a plain loop.
+
+RATE, STEPS = 0.3, 9
+
+
+@jax.jit
+def plain_step(params):
+    """P(x − η∇ℓ(x)), written out."""
+    gradient = jax.grad(nl.loss)(params, X, Y)
+    return SET.project(jax.tree.map(lambda x, g: x - RATE * g, params, gradient))
+
+
+@functools.cache
+def plain_loop():
+    points = [START]
+    for _ in range(STEPS):
+        points.append(plain_step(points[-1]))
+    return points
+
+
+def close(ours, theirs, atol=1e-13):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol), ours, theirs)
+
+
+def sgd(constraint=SET):
+    return nl.projected(optax.sgd(RATE), constraint)
+
+
+PATHS = {"W": SET.W, "v": SET.v}
+ONE_SET_EACH = {"ball": sgd(SET.W), "cone": sgd(SET.v)}
+BOTH = [nl.Params(True, False), nl.Params(False, True)]
+MADE = optax.inject_hyperparams(lambda learning_rate: nl.projected(optax.sgd(learning_rate), SET))
+WRAPPED = {
+    "bare": sgd(),
+    "sets by path": sgd(PATHS),
+    "around a chain": nl.projected(optax.chain(optax.scale(0.5), optax.sgd(2 * RATE)), SET),
+    "last in a chain": optax.chain(optax.scale(0.5), nl.projected(optax.sgd(2 * RATE), SET)),
+    "masked": optax.chain(*(optax.masked(sgd(), mask) for mask in BOTH)),
+    "a transformation for each": optax.multi_transform(ONE_SET_EACH, nl.Params("ball", "cone")),
+    "inside inject_hyperparams": MADE(learning_rate=RATE),
+    "around inject_hyperparams": nl.projected(
+        optax.inject_hyperparams(optax.sgd)(learning_rate=RATE), SET
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrapped_it_is_a_plain_projected_loop(name):
+    for ours, theirs in zip(trained(WRAPPED[name], STEPS), plain_loop()[1:], strict=True):
+        close(ours, theirs)
+        assert float(SET.violation(ours)) <= 1e-14
+
+
+def test_without_being_last_it_leaves_the_set():
+    """Control of the docstring's warning about chains."""
+    *_, last = trained(optax.chain(sgd(), optax.scale(3.0)), STEPS)
+    assert float(SET.violation(last)) > 0.01
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_accumulated_over_several_steps(outside):
+    """The same gradient three times over is one step."""
+    inner = optax.MultiSteps(sgd() if outside else optax.sgd(RATE), 3)
+    optimizer = inner.gradient_transformation() if outside else nl.projected(inner, SET)
+    for i, ours in enumerate(trained(optimizer, STEPS), start=1):
+        close(ours, plain_loop()[i // 3], atol=1e-7)  # Optax divides by 3 in single precision
+
+
+def test_with_lookahead():
+    optimizer = optax.lookahead(sgd(), sync_period=3, slow_step_size=0.5)
+    params = optax.LookaheadParams.init_synced(START)
+    state, fast, slow = optimizer.init(params), START, START
+
+    @jax.jit
+    def step(params, state):
+        gradient = jax.grad(nl.loss)(params.fast, X, Y)
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    for i in range(1, STEPS + 1):
+        with jax.numpy_dtype_promotion("standard"):
+            params, state = step(params, state)
+        fast = plain_step(fast)
+        if i % 3 == 0:
+            slow = fast = jax.tree.map(lambda s, f: s + 0.5 * (f - s), slow, fast)
+        for ours, theirs in ((params.fast, fast), (params.slow, slow)):
+            close(ours, theirs)
+            assert float(SET.violation(ours)) <= 1e-14
+
+
+@pytest.mark.parametrize("sets", [SET, PATHS, nl.Product(W=SET.W, v=nl.Free())])
+def test_in_an_nnx_optimizer(sets):
+    net = nl.OneHiddenLayer(START)
+    optimizer = nnx.Optimizer(net, nl.projected(optax.sgd(RATE), sets), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(net, optimizer):
+        gradient = nnx.grad(lambda net: nl.half_mean_squared_error(net(X), Y))(net)
+        optimizer.update(net, gradient)
+
+    with jax.numpy_dtype_promotion("standard"):
+        for theirs in plain_loop()[1:]:
+            step(net, optimizer)
+            if not isinstance(sets, nl.Product) or not sets.v.is_free:
+                close(net.params, theirs)
+            assert float(SET.W.violation(net.params.W)) <= 1e-14
+
+
+def test_parts_of_a_deeper_module():
+    class Deep(nnx.Module):
+        def __init__(self):
+            self.parts = nnx.List([nnx.Linear(8, 8, rngs=nnx.Rngs(0), param_dtype=float)])
+            self.last = nl.OneHiddenLayer(plain_loop()[3])
+
+        def __call__(self, x):
+            return self.last(self.parts[0](x))
+
+    net = Deep()
+    kernel = net.parts[0].kernel[...]
+    sets = {"parts.0.kernel": nl.Ball(kernel, 0.01), "last.v": SET.v}
+    optimizer = nnx.Optimizer(net, nl.projected(optax.sgd(RATE), sets), wrt=nnx.Param)
+    gradient = nnx.grad(lambda net: nl.half_mean_squared_error(net(X), Y))(net)
+    with jax.numpy_dtype_promotion("standard"):
+        optimizer.update(net, gradient)
+    moved = float(jnp.linalg.norm(net.parts[0].kernel[...] - kernel))
+    assert moved == pytest.approx(0.01) and float(SET.v.violation(net.last.v[...])) <= 1e-14
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: nl.projected(optax.sgd, SET), r"optimizer: got <function sgd"),
+        (lambda: nl.projected(optax.sgd(0.1), nl.Ball), r"constraint: got <class .*Ball"),
+        (lambda: nl.projected(optax.sgd(0.1), {"W": nl.Ball}), r"constraint\['W'\]: got <class"),
+        (lambda: nl.projected(optax.sgd(0.1), nl.BallAroundStart(1.0)), r"constraint: got BallAro"),
+        (
+            lambda: nl.projected(optax.sgd(0.1), {"w": nl.Free()}).init(START),
+            r"constraint: got 'w'\. The parameters are W, v\.",
+        ),
+        (
+            lambda: nl.projected(optax.sgd(0.1), {"W": nl.Ball(START.W[:2], 1.0)}).init(START),
+            r"center: got shape \(2, 8\)",
+        ),
+        (
+            lambda: sgd(SET.W).init(START),
+            r"constraint: got one Ball for 2 parameters\. Pass sets by path",
+        ),
+    ],
+)
+def test_what_is_refused(call, words):
+    with pytest.raises(ValueError, match=f"^{words}"):
+        call()
+
+
+def test_a_set_must_keep_shape_and_precision():
+    class Column(nl.Constraint):
+        def project(self, x):
+            return x[:, None]
+
+    class Single(nl.Constraint):
+        def project(self, x):
+            return x.astype(jnp.float32)
+
+    class Nothing(nl.Constraint):
+        def project(self, x):
+            pass
+
+    for wrong, got in ((Column, r"float64\[4, 1\]"), (Single, "float32"), (Nothing, "no array")):
+        with pytest.raises(
+            ValueError, match=rf"^constraint\['v'\]: got a projection of float64\[4\] to {got}"
+        ):
+            nl.projected(optax.sgd(0.1), {"v": wrong()}).init(START)
