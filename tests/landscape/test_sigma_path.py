@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import SMOOTH, settings
 
 import narrowlib as nl
-from narrowlib.landscape.sigma_path import jacobian_distance
+from narrowlib.landscape.sigma_path import factor_below, jacobian_distance, ritz, settle
 from narrowlib.network.linearization import lipschitz_in_W
 
 TIMES = 60
@@ -193,3 +193,47 @@ def test_under_jit_and_vmap():
         alone = nl.sigma_min_path(path, X)
         assert np.allclose(batch.sigma_min[k], alone.sigma_min, rtol=1e-6)
         assert batch.factorizations[k] == alone.factorizations
+
+
+def symmetric(values, seed=0):
+    """A matrix with these eigenvalues, and its eigenvectors."""
+    Q = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(values), len(values))))[0]
+    return jnp.asarray((Q * np.asarray(values)) @ Q.T), Q
+
+
+def test_ritz_finds_what_its_span_holds():
+    K, Q = symmetric([0.5, 1.0, 2.0, 7.0])
+    found = ritz(K, jnp.asarray(Q[:, [3, 0, 1]]) @ jnp.asarray(np.diag([1.0, 2.0, -3.0])), 2)
+    np.testing.assert_allclose(found.values, [0.5, 1.0], rtol=1e-14)
+    np.testing.assert_allclose(np.abs(Q[:, :2].T @ found.vectors), np.eye(2), atol=1e-14)
+    assert float(found.error) < 1e-14
+    # between two eigenvectors: Rayleigh's quotient, and eigenvalues as far as the residual says
+    mixed = ritz(K, jnp.asarray(Q[:, [0]] + Q[:, [2]]) / np.sqrt(2), 1)
+    assert float(mixed.values[0]) == pytest.approx(1.25)
+    assert float(mixed.error) == pytest.approx(0.75)  # 0.5 and 2 are that far from 1.25
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-10])
+def test_settling_reaches_the_least_eigenvalue(rtol):
+    """From a block that is nearly blind to it, by a factor of a nearby matrix."""
+    values = [0.3, 0.4, 0.9, *np.linspace(2, 9, 27)]
+    K, Q = symmetric(values)
+    old, _ = symmetric(values, seed=1)
+    factor = jnp.linalg.cholesky(K + 0.01 * old - 0.29 * jnp.eye(30))
+    start = jnp.asarray(Q[:, 5:9])
+    found = settle(K, factor, start, jnp.asarray(0.0), jnp.asarray(rtol))
+    assert float(found.error) <= rtol * 0.3
+    assert float(found.values[0]) == pytest.approx(0.3, rel=rtol)
+
+
+def test_a_factor_proves_what_lies_below_the_least_eigenvalue():
+    K, _ = symmetric([0.25, 1.0, 4.0])
+    rtol, slack = jnp.asarray(0.1), jnp.asarray(1e-12)
+    factor, proved, exists = factor_below(K, jnp.asarray(0.25), slack, rtol)
+    assert bool(exists) and float(proved) == pytest.approx(0.9 * 0.5, rel=1e-9)
+    shifted = factor @ factor.T + 0.81 * 0.25 * jnp.eye(3)
+    np.testing.assert_allclose(shifted, K, atol=1e-14)
+    # a value too large is found out; one that rounding may have made proves nothing
+    assert not bool(factor_below(K, jnp.asarray(0.5), slack, rtol)[2])
+    _, none, exists = factor_below(K, jnp.asarray(1e-13), slack, rtol)
+    assert bool(exists) and float(none) == 0
