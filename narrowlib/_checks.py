@@ -13,7 +13,7 @@ import contextlib
 import numbers
 import operator
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,7 +44,7 @@ def shown(value: Any) -> str:
 def is_traced(*xs: Any) -> bool:
     """Whether a leaf is a tracer or a placeholder of `jax.eval_shape`."""
     try:
-        leaves = jax.tree.leaves(xs)
+        leaves = jax.tree.leaves(xs, is_leaf=lambda x: isinstance(x, Iterator))
     except (TypeError, ValueError):  # a dictionary whose keys have no order is no pytree
         return False
     return any(isinstance(x, jax.core.Tracer | jax.ShapeDtypeStruct) for x in leaves)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,14 +13,26 @@ from jaxtyping import ArrayLike, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from narrowlib._checks import (
+    check_finite,
+    check_inputs,
+    check_int,
+    check_targets,
+    fail,
+    float_array,
+    shown,
+)
+from narrowlib._lists import check_list
+from narrowlib._runs import runs
 from narrowlib.landscape.rank_sweep import RankSweep
-from narrowlib.network.activations import Activation
-from narrowlib.network.model import Params, forward
+from narrowlib.network.activations import Activation, get_activation
+from narrowlib.network.model import Params, check_params, forward
 
 BLUE, VERMILION = "#0072B2", "#D55E00"
 VERDICTS = {"full": BLUE, "undecided": "#E69F00", "deficient": "#E8E8E8"}
 
 
+@runs("host")
 def book_style() -> None:
     """Use the book's Matplotlib style from here on.
 
@@ -36,9 +49,24 @@ def book_style() -> None:
 
 
 def _axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
+    if ax is not None and not isinstance(ax, Axes):
+        fail("ax", shown(ax), "Pass Matplotlib axes, or None for a new figure.")
     return plt.figure(figsize=size).add_subplot() if ax is None else ax
 
 
+def _numbers(name: str, x: object, ndim: int) -> np.ndarray:
+    """An array of numbers of so many axes, in double precision whatever JAX's is."""
+    with jax.enable_x64(True):
+        return np.asarray(float_array(name, x, (ndim,)), float)
+
+
+def _mapping(name: str, mapping: object) -> Mapping:
+    if not isinstance(mapping, Mapping) or not mapping:
+        fail(name, shown(mapping), "Pass a dictionary with at least one entry.")
+    return mapping
+
+
+@runs("host")
 def plane(
     params: Params,
     X: Float[ArrayLike, "n 2"],
@@ -59,6 +87,10 @@ def plane(
     Returns:
         The axes.
 
+    Raises:
+        ValueError: if the network has no two inputs or several outputs, a label has no sign, or an
+            argument is of another kind.
+
     Example:
         >>> import jax
         >>> import narrowlib as nl
@@ -67,6 +99,17 @@ def plane(
         >>> ax = plots.plane(nl.lecun(jax.random.key(1), d=2, m=3), data.X, data.y)
         >>> plots.plt.close(ax.figure)
     """
+    params, X = check_params(params), check_inputs(X)
+    if params.W.shape[1] != 2 or params.v.ndim != 1:
+        sizes = f"W of shape {params.W.shape} and v of shape {params.v.shape}"
+        fail("params", sizes, "A plane needs two inputs, and one output.")
+    X, y = check_inputs(X, d=2), check_targets(y, X, outputs=())
+    for name, array in (("X", X), ("y", y)):
+        check_finite(name, array)
+    activation = get_activation(activation)
+    if not (X.any() and y.all()):
+        mend = "Pass samples that are not all zero, with labels of either sign."
+        fail("X" if y.all() else "y", "zeros", mend)
     ax = _axes(ax, (4.0, 3.6))
     X, y = np.asarray(X), np.asarray(y)
     reach = 1.15 * float(np.abs(X).max())
@@ -86,6 +129,7 @@ def plane(
     return ax
 
 
+@runs("host")
 def loss_curves(
     curves: Mapping[str, Float[ArrayLike, " steps"]], *, ax: Axes | None = None
 ) -> Axes:
@@ -105,9 +149,12 @@ def loss_curves(
         'log'
         >>> plots.plt.close(ax.figure)
     """
+    named = {
+        name: _numbers(f"curves[{name!r}]", losses, 1)
+        for name, losses in _mapping("curves", curves).items()
+    }
     ax = _axes(ax)
-    for name, losses in curves.items():
-        losses = np.asarray(losses)
+    for name, losses in named.items():
         steps = np.arange(1, len(losses) + 1)
         ax.plot(steps, losses, label=name, marker="o" if len(losses) < 20 else None, markersize=4)
     ax.set(xscale="log", yscale="log", xlabel="step", ylabel="training loss ℓ")
@@ -115,6 +162,7 @@ def loss_curves(
     return ax
 
 
+@runs("host")
 def rank_by_width(
     ranks: Mapping[str, Mapping[int, int]],
     samples: int,
@@ -138,6 +186,11 @@ def rank_by_width(
         >>> ax = plots.rank_by_width({"data": {2: 5, 4: 10}}, samples=10)
         >>> plots.plt.close(ax.figure)
     """
+    samples = check_int("samples", samples, 1)
+    for name, of_width in _mapping("ranks", ranks).items():
+        _numbers_by_width(f"ranks[{name!r}]", of_width)
+    if predicted is not None:
+        _numbers_by_width("predicted", predicted)
     ax = _axes(ax)
     ax.axhline(samples, color="0.4", linewidth=1, linestyle="-")
     for name, of_width in ranks.items():
@@ -153,6 +206,13 @@ def rank_by_width(
     return ax
 
 
+def _numbers_by_width(name: str, of_width: object) -> None:
+    for width, rank in _mapping(name, of_width).items():
+        check_int(f"{name}: the width", width, 1)
+        _numbers(f"{name}[{width}]", rank, 0)
+
+
+@runs("host")
 def image_row(images: Float[ArrayLike, "k height width"], titles: Sequence[str]) -> Figure:
     """Small grey images in a row, each with a title.
 
@@ -168,15 +228,18 @@ def image_row(images: Float[ArrayLike, "k height width"], titles: Sequence[str])
         >>> from narrowlib import plots
         >>> plots.plt.close(plots.image_row(nl.digits(n=3).images, ["a", "b", "c"]))
     """
-    images = np.asarray(images)
-    figure, axes = plt.subplots(1, len(images), figsize=(0.8 * len(images), 1.1))
-    for ax, image, title in zip(axes, images, titles, strict=True):
+    images, titles = _numbers("images", images, 3), check_list("titles", titles)
+    if len(titles) != len(images):
+        fail("titles", f"{len(titles)} of them", f"There are {len(images)} images: name each.")
+    figure, axes = plt.subplots(1, len(images), figsize=(0.8 * len(images), 1.1), squeeze=False)
+    for ax, image, title in zip(axes[0], images, titles, strict=True):
         ax.imshow(1 - image, cmap="gray", vmin=0, vmax=1)
         ax.set_title(title, fontsize=10)
         ax.axis("off")
     return figure
 
 
+@runs("host")
 def phase_diagram(sweep: RankSweep, *, ax: Axes | None = None) -> Axes:
     """Verdicts over numbers of samples and neurons, with the staircase n = (m/2) d.
 
@@ -197,6 +260,9 @@ def phase_diagram(sweep: RankSweep, *, ax: Axes | None = None) -> Axes:
         ...     sweep = nl.rank_sweep(jax.random.key(0), n=[2, 4, 6], d=2, m=[[2], [4]], draws=3)
         >>> plots.plt.close(plots.phase_diagram(sweep).figure)
     """
+    if not isinstance(sweep, RankSweep) or sweep.n.ndim != 2:
+        got = f"cells {sweep.n.shape}" if isinstance(sweep, RankSweep) else shown(sweep)
+        fail("sweep", got, "Pass a RankSweep over a table: n=[2, 4], m=[[2], [4], [6]].")
     ax = _axes(ax)
     n, m = sweep.n[0], sweep.m[:, 0]
     colours = np.array([tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in VERDICTS.values()])

@@ -19,7 +19,9 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from narrowlib._checks import fail
+from narrowlib._checks import check_function, check_number, fail, shown
+from narrowlib._lists import check_list
+from narrowlib._runs import runs
 
 DPI = 144  # of the files: sharp on screens of high resolution
 COLOURS = 64  # of a picture's palette
@@ -98,6 +100,13 @@ def _small(file: io.BytesIO) -> bytes:
     return small.getvalue()
 
 
+def _pair(size: Any) -> tuple[Any, Any]:
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        fail("size", shown(size), "Pass a width and a height in inches.")
+    return size[0], size[1]
+
+
+@runs("host")
 def slider(
     draw: Callable[[Figure, Any], Any],
     values: Sequence[Any],
@@ -119,7 +128,8 @@ def slider(
         A `Slider`; as a cell's last expression it shows itself.
 
     Raises:
-        ValueError: if there are fewer than two values.
+        ValueError: if there are fewer than two values, a picture has no alternative text, or an
+            argument is of another kind.
 
     Example:
         >>> from narrowlib import sliders
@@ -131,11 +141,17 @@ def slider(
         >>> shown.values, shown.alts[2]
         (('1', '2', '3'), 'A line of slope 3.')
     """
-    if len(values) < 2:
-        fail("values", f"{len(values)} of them", "A slider needs at least two places.")
+    check_function("draw", draw, "def draw(figure, value): …")
+    check_function("alt", alt, "lambda value: 'What the picture shows.'")
+    values = check_list("values", values, least=2)
+    width, height = (check_number("size", side, above=0, below=100) for side in _pair(size))
+    alts = tuple(alt(value) for value in values)
+    for name, text in (("label", label), *(("alt", text) for text in alts)):
+        if not isinstance(text, str) or not text.strip():
+            fail(name, shown(text), "Pass words: they are read aloud where pictures are not seen.")
     pictures = []
     for value in values:
-        figure = plt.figure(figsize=size, dpi=DPI)
+        figure = plt.figure(figsize=(width, height), dpi=DPI)
         try:
             draw(figure, value)
             file = io.BytesIO()
@@ -143,5 +159,5 @@ def slider(
         finally:
             plt.close(figure)
         pictures.append(_small(file))
-    names, alts = tuple(map(str, values)), tuple(alt(value) for value in values)
-    return Slider(label, names, tuple(pictures), alts, round(96 * size[0]))
+    names = tuple(map(str, values))
+    return Slider(label, names, tuple(pictures), alts, round(96 * width))

@@ -99,3 +99,54 @@ def test_a_long_axis_has_few_ticks():
     sweep = nl.rank_sweep(jax.random.key(0), n=np.arange(1, 12), d=2, m=[[2]], draws=1)
     ax = plots.phase_diagram(sweep)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["3", "6", "9"]
+
+
+X, Y = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([1.0, -1.0])
+NET = nl.Params(np.ones((3, 2)), np.ones(3))
+SWEEP = nl.rank_sweep(jax.random.key(0), n=[2, 4], d=2, m=4, draws=1)
+
+
+@pytest.mark.parametrize(
+    "draw, says",
+    [
+        (lambda: plots.plane("net", X, Y), "params: got 'net'"),
+        (
+            lambda: plots.plane(nl.Params(np.ones((3, 4)), np.ones(3)), X, Y),
+            "params: got W of shape",
+        ),
+        (lambda: plots.plane(nl.Params(NET.W, np.ones((3, 2))), X, Y), "and one output"),
+        (lambda: plots.plane(NET, X[:, :1], Y), r"X: got shape \(2, 1\)"),
+        (lambda: plots.plane(NET, X * np.nan, Y), "X: got 4 entries that are NaN"),
+        (lambda: plots.plane(NET, X, Y[:1]), r"y: got shape \(1,\)"),
+        (lambda: plots.plane(NET, X, [0.0, 1.0]), "y: got zeros. .* labels of either sign"),
+        (lambda: plots.plane(NET, 0 * X, Y), "X: got zeros"),
+        (lambda: plots.plane(NET, X, Y, ax=3), "ax: got 3. Pass Matplotlib axes"),
+        (lambda: plots.plane(NET, X, Y, activation="sinus"), "activation: got 'sinus'"),
+        (lambda: plots.loss_curves([1.0]), r"curves: got \[1.0\]. Pass a dictionary"),
+        (lambda: plots.loss_curves({}), "curves: got {}"),
+        (lambda: plots.loss_curves({"a": "low"}), r"curves\['a'\]: got 'low'"),
+        (lambda: plots.loss_curves({"a": [[1.0]]}), r"curves\['a'\]: got shape \(1, 1\)"),
+        (lambda: plots.rank_by_width({"a": {2: 3}}, samples=0), "samples: got 0"),
+        (lambda: plots.rank_by_width({"a": 3}, samples=2), r"ranks\['a'\]: got 3"),
+        (lambda: plots.rank_by_width({"a": {"w": 3}}, samples=2), "the width: got 'w'"),
+        (lambda: plots.rank_by_width({"a": {2: "x"}}, samples=2), r"ranks\['a'\]\[2\]: got 'x'"),
+        (lambda: plots.rank_by_width({"a": {2: 3}}, samples=2, predicted=[1]), "predicted: got"),
+        (lambda: plots.image_row(X, ["a"]), r"images: got shape \(2, 2\)"),
+        (lambda: plots.image_row(X[None], ["a", "b"]), "titles: got 2 of them. There are 1 images"),
+        (lambda: plots.image_row(X[None], "a"), "titles: got 'a'. Pass a list"),
+        (lambda: plots.phase_diagram(3), "sweep: got 3. Pass a RankSweep over a table"),
+        (lambda: plots.phase_diagram(SWEEP), r"sweep: got cells \(2,\)"),
+    ],
+)
+def test_what_cannot_be_drawn(draw, says):
+    with pytest.raises(ValueError, match=says):
+        draw()
+    assert plt.get_fignums() == []  # no empty figure is left
+
+
+def test_clear_meanings_are_drawn():
+    ax = plots.plane((NET.W.tolist(), [1, 1, 1]), X.tolist(), [1, -1])
+    assert len(ax.collections[-1].get_offsets()) == 1
+    tiny = plots.loss_curves({"a": [1e-60, np.nan]}).get_lines()[0]
+    assert tiny.get_ydata()[0] == 1e-60
+    assert len(plots.image_row(X[None], ["one"]).axes) == 1

@@ -81,5 +81,27 @@ def test_no_figure_stays_open_even_after_an_error():
 
 
 def test_one_value_is_no_slider():
-    with pytest.raises(ValueError, match=r"values: got 1 of them\. A slider needs at least two"):
+    with pytest.raises(ValueError, match=r"values: got 1 of them\. Pass at least two"):
         make((1,))
+
+
+@pytest.mark.parametrize(
+    "changed, says",
+    [
+        ({"draw": 3}, "draw: got 3. Pass a function"),
+        ({"alt": "words"}, "alt: got 'words'. Pass a function"),
+        ({"alt": lambda v: None}, "alt: got None. Pass words"),
+        ({"alt": lambda v: " "}, "alt: got ' '. Pass words"),
+        ({"label": 3}, "label: got 3. Pass words"),
+        ({"values": 3}, "values: got 3. Pass a list"),
+        ({"values": "ab"}, "values: got 'ab'. Pass a list"),
+        ({"values": iter([])}, "values: got nothing. Pass at least two"),
+        ({"size": 4}, "size: got 4. Pass a width and a height"),
+        ({"size": (4, 0)}, "size: got 0. Pass a finite number above 0"),
+        ({"size": (4, "3")}, "size: got '3'"),
+    ],
+)
+def test_what_is_no_slider(changed, says):
+    plan = {"draw": bars, "values": (0, 1), "label": "x", "alt": str}
+    with pytest.raises(ValueError, match=says):
+        sliders.slider(**(plan | changed))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from narrowlib._checks import check_bool, check_function, check_int, check_number, fail, shown
+from narrowlib._lists import check_list
 from narrowlib._provenance import origin
 from narrowlib._runs import runs
 from narrowlib.study.sweep import (
@@ -21,7 +22,6 @@ from narrowlib.study.sweep import (
     check_seeds,
     check_settings,
     check_traceable,
-    check_values,
     sweep_program,
 )
 from narrowlib.study.tables import Table
@@ -158,7 +158,7 @@ def compare_runs(a: Sequence[float | None], b: Sequence[float | None], factor: f
 
 def _losses(name: str, values: Any) -> np.ndarray:
     """One loss a seed, with infinity for those that failed."""
-    listed = check_values(name, values)
+    listed = check_list(name, values)
     for value in listed:
         number = np.asarray(np.nan if value is None else value)
         if number.dtype.kind not in "iuf" or number.ndim:

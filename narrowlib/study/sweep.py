@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from narrowlib._checks import check_function, check_int, fail, is_traced, shown
+from narrowlib._lists import check_list
 from narrowlib._provenance import origin
 from narrowlib._runs import runs
 from narrowlib.study.tables import Table, plain
@@ -155,20 +156,9 @@ def _real(name: str, value: Any) -> Array:
     return array
 
 
-def check_values(name: str, values: Any) -> list[Any]:
-    """A list of at least one value, whatever holds them in order."""
-    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
-        fail(name, shown(values), "Pass a list.")
-    if getattr(values, "ndim", 1) == 0:
-        fail(name, shown(values), "Pass a list.")
-    if not (listed := list(values)):
-        fail(name, "nothing", "Pass at least one.")
-    return listed
-
-
 def check_seeds(name: str, seeds: Any) -> list[int]:
     """Whole numbers of at least 0."""
-    return [check_int(name, seed, 0) for seed in check_values(name, seeds)]
+    return [check_int(name, seed, 0) for seed in check_list(name, seeds)]
 
 
 def check_settings(name: str, settings: Any) -> dict[str, list[Any]]:
@@ -177,7 +167,7 @@ def check_settings(name: str, settings: Any) -> dict[str, list[Any]]:
         return {}
     if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
         fail(name, shown(settings), "Pass a dictionary: for each setting a list of values.")
-    checked = {k: check_values(f"{name}[{k!r}]", v) for k, v in settings.items()}
+    checked = {k: check_list(f"{name}[{k!r}]", v) for k, v in settings.items()}
     for key, values in checked.items():
         plain(f"{name}[{key!r}]", values, finite=False)
     return checked
