@@ -16,7 +16,7 @@ export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test execute experiments bench lint format address lock clean
+.PHONY: help setup book serve test quick execute experiments bench lint format address lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -42,9 +42,16 @@ serve: $(INDEX)  ## show the built book at http://127.0.0.1:8000 (PORT=n)
 	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops it)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-# Files go to the processes whole: what a file compiles or builds, it makes once.
+# Files go to the processes whole, in the order of conftest.py: what a file compiles or builds, it
+# makes once, and no process works alone at the end. A second run finds in .cache/ what the first
+# has compiled.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name", JOBS=n processes)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+quick: $(READY)  ## run the library's tests only, for the edit loop (ARGS="-k name", JOBS=n processes)
+	$(PYTEST) -m "not slow" --ignore=tests/project --ignore=tests/browser tests narrowlib $(ARGS)
 
 lint: $(READY)  ## only the linters: ruff and pyright
 	$(BIN)/ruff check .
@@ -73,5 +80,5 @@ lock: $(READY)  ## solve pyproject's ranges again and pin them with hashes in re
 	  --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.txt
 
 clean:  ## remove the built book and the caches; .venv stays
-	rm -rf _build dist .hypothesis .pytest_cache .ruff_cache
+	rm -rf _build dist .cache .hypothesis .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

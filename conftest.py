@@ -1,20 +1,70 @@
-"""Tests and docstring examples run in float64; those about float32 say so themselves.
+"""How the tests run: in float64, compiled quickly and once, the longest files first.
 
-They compile much and compute little, so the compiler's optimisations are switched off for them,
-which halves their time. Notebooks and other processes that tests start have them on: they see what
-readers see.
+Tests compile much and compute little: the compiler is most of their time. So
+
+- the tests of this process and the docstrings' examples compile without optimisations. Notebooks
+  and other processes that tests start have them on: they see what readers see;
+- all of them leave out XLA's fusion emitters, a slow part of the compiler that results do not need.
+  A flag that an XLA does not know ends the process, so this one is only for the jaxlib of the lock;
+- all of them keep what they have compiled in `.cache/`, for each other and for the next run;
+- notebooks' kernels have one thread: as many of them run at a time as there are cores.
 """
 
+import gc
+import json
 import os
+import re
+from importlib.metadata import version
+from pathlib import Path
 
-import jax
+ROOT = Path(__file__).resolve().parent
+IN_LOCK = re.search(r"^jaxlib==([\d.]+)", (ROOT / "requirements.txt").read_text("utf-8"), re.M)
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def with_flag(flags: str, flag: str) -> str:
+    """The flags and one more, unless it is there: a worker inherits those of its parent."""
+    return flags if flag in flags.split() else f"{flags} {flag}".strip()
+
+
+for name, value in CACHE.items():
+    os.environ.setdefault(name, value)
+os.environ.setdefault("NPROC", "1")  # the threads of XLA's pool
+# What two processes write at once, or one that was killed, is read as damaged and compiled anew.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:Error reading persistent compilation cache entry")
+FLAGS = os.environ.get("XLA_FLAGS", "")
+if IN_LOCK is not None and version("jaxlib") == IN_LOCK[1]:
+    FLAGS = with_flag(FLAGS, "--xla_cpu_use_fusion_emitters=false")
+
+import jax  # noqa: E402 (it reads the variables)
 
 jax.config.update("jax_enable_x64", True)
-
-FLAGS = os.environ.get("XLA_FLAGS")
-os.environ["XLA_FLAGS"] = f"{FLAGS or ''} --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = with_flag(FLAGS, "--xla_backend_optimization_level=0")
 jax.devices()  # reads the flags
-if FLAGS is None:
-    del os.environ["XLA_FLAGS"]
-else:
-    os.environ["XLA_FLAGS"] = FLAGS
+os.environ["XLA_FLAGS"] = FLAGS  # of the processes to come
+
+
+def expected_seconds(path: Path, slow: bool) -> float:
+    """What a file takes, roughly: a notebook what it took when it was run, others by their mark."""
+    if path.suffix != ".ipynb":
+        return 1000.0 if slow else 0.0
+    notebooks = json.loads((ROOT / "book" / "status.json").read_text("utf-8"))["notebooks"]
+    return notebooks.get(path.relative_to(ROOT).as_posix(), {}).get("seconds", 30.0)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no process works alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    cost = {path: expected_seconds(path, path in slow) for path in {item.path for item in items}}
+    items.sort(key=lambda item: -cost[item.path])
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """After a file nobody needs what it has compiled: without this a process grows to gigabytes."""
+    if nextitem is None or nextitem.path != item.path:
+        jax.clear_caches()
+        gc.collect()
