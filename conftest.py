@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_runtest_teardown(item, nextitem):
-    """After a file nobody needs what it has compiled: without this a process grows to gigabytes."""
-    if nextitem is None or nextitem.path != item.path:
+    """What nobody needs any more goes: without this a process grows to gigabytes."""
+    if item.get_closest_marker("slow") or nextitem is None or nextitem.path != item.path:
         jax.clear_caches()
         gc.collect()

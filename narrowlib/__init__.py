@@ -4,6 +4,11 @@ The library of the book *Fewer than n Neurons*, on networks with one hidden laye
 F(W, v) = σ(X Wᵀ) v, with n samples, d inputs, m neurons and one output or K.
 """
 
+import importlib as _importlib
+import types as _types
+import typing as _typing
+
+from narrowlib import constraints as constraints
 from narrowlib import datasets as datasets
 from narrowlib.certificates.base import Certificate as Certificate
 from narrowlib.certificates.base import load_certificate as load_certificate
@@ -98,3 +103,29 @@ from narrowlib.training.trajectory import Trajectory as Trajectory
 from narrowlib.training.trajectory import trajectory as trajectory
 
 __version__ = "0.1.0"
+
+# What is imported above is public, but for the packages that the imports leave behind.
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    name
+    for name, value in sorted(globals().items())
+    if not name.startswith("_") and not isinstance(value, _types.ModuleType)
+]
+__all__ += ["constraints", "datasets", "proof_verifier", "verifier"]
+_DRAWING = ("plots", "sliders")  # public too, but a star takes no Matplotlib along
+
+if _typing.TYPE_CHECKING:
+    from narrowlib import plots as plots
+    from narrowlib import proof_verifier as proof_verifier
+    from narrowlib import sliders as sliders
+    from narrowlib import verifier as verifier
+else:
+
+    def __getattr__(name):
+        """Import a public module when it is used first."""
+        if name in __all__ or name in _DRAWING:
+            return _importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_DRAWING, "__version__"])

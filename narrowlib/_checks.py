@@ -222,7 +222,7 @@ def _real_array(name: str, x: Any) -> np.ndarray | jax.Array:
             _refuse(name, x)
     try:
         array = np.asarray(x)
-    except (TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
         fail(name, shown(x), "Pass an array of numbers, all rows of the same length.")
     if array.dtype == object:
         array = _numbers_of(name, x, array)

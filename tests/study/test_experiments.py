@@ -78,6 +78,7 @@ RUN_BY_A_CHAPTER = {"synthetic_race", "ablations", "random_labels_race", "classi
 EXPERIMENTS = sorted(path.stem for path in experiment.EXPERIMENTS.glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in EXPERIMENTS if n not in RUN_BY_A_CHAPTER])
 def test_every_experiment_still_runs_and_gives_such_rows(name):
     """In a process of its own, with JAX's usual settings: these runs are what users start."""
