@@ -93,13 +93,12 @@ def arrows():
 
 
 def picture():
-    """The arrows as text, floor by floor."""
+    """The arrows as text, floor by floor; those to the workshop in the cellar are left out."""
     rooms = [name for floor in FLOORS for name in floor]
-    wide = max(map(len, rooms))
-    lines = []
+    wide, lines = max(map(len, rooms)), []
     for name in rooms:
-        below = [other for other in rooms if other in arrows()[name]]
-        below += sorted(arrows()[name] & ALONE)
+        below = [other for other in (*rooms, *sorted(ALONE)) if other in arrows()[name]]
+        below = [other for other in below if name.startswith("_") or not other.startswith("_")]
         lines.append(f"{name:{wide}}  →  {', '.join(below)}" if below else name)
     return "\n".join([*lines, *sorted(ALONE)])
 
