@@ -352,7 +352,8 @@ def test_what_is_constant_for_the_derivative_passes():
     assert jax.grad(lambda s: s * jitted(jax.lax.stop_gradient(s), P))(2.0) == 6.0
 
 
-def test_a_dictionary_whose_keys_have_no_order_is_not_traced():
-    for tree in ({"a": 1, 2: "b"}, ([{None: 1, 3: 2}],)):
+def test_what_holds_no_array_is_not_traced():
+    """Keys without an order, and what can be read once only."""
+    for tree in ({"a": 1, 2: "b"}, [{None: 1, 3: 2}], iter([1]), (k for k in range(2))):
         assert not _checks.is_traced(tree)
     assert jax.jit(lambda x: jnp.full((), _checks.is_traced({"a": x})))(1.0)
