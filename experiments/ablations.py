@@ -16,8 +16,8 @@ import numpy as np
 import optax
 
 import narrowlib as nl
-from narrowlib.constraints.base import Constraint, frozen_pytree
-from narrowlib.constraints.paired import cone_threshold, paired_part
+from narrowlib.constraints.paired import cone_threshold
+from narrowlib.study.shared import rounded, start_from
 
 jax.config.update("jax_enable_x64", True)
 
@@ -60,8 +60,8 @@ SMALLER = {
 }  # fmt: skip
 
 
-@frozen_pytree()
-class Sizes(Constraint):
+@nl.frozen_pytree()
+class Sizes(nl.Constraint):
     """Sizes aⱼ = signⱼ vⱼ with aⱼ ≥ ζ and max a ≤ κ min a, each on or off, in pairs or not.
 
     With neither ζ nor κ the signs are free. The projection is exact: the nearest pairs first,
@@ -77,8 +77,7 @@ class Sizes(Constraint):
     kappa: jax.Array
 
     def project(self, x):
-        u = paired_part(x)
-        x = jnp.where(self.pairing, jnp.concatenate([u, -u]), x)
+        x = jnp.where(self.pairing, nl.Pairs().project(x), x)
         sizes = self.signs * x
         floor = jnp.where(self.zeta_on, self.zeta, 0)
         ordered = jnp.sort(sizes)
@@ -103,24 +102,14 @@ def draw(seed, n, d, m, labels):
     return [a.astype(np.float32) for a in (X, y, W, z)]
 
 
-def begin(W, z, mirror):
-    """LeCun's start, or the mirrored one with the same first half of neurons."""
-    m = len(z)
-    u = jnp.full(m // 2, m**-0.5, z.dtype)
-    twins = jnp.concatenate([W[: m // 2], W[: m // 2]])
-    signed = jnp.concatenate([u, -u])
-    return nl.Params(jnp.where(mirror, twins, W), jnp.where(mirror, signed, z))
-
-
 def train(problem, subset, step_size, epsilon, zeta, kappa, optimizer, steps):
     """One run; `subset` holds a bit for each element, in the record's order."""
     X, y, W, z = problem
     n, m = len(y), len(z)
     mirror, pairing, ball, zeta_on, kappa_on, ray = (subset.astype(int) >> jnp.arange(6)) % 2 > 0
-    start = begin(W, z, mirror)
+    start = start_from(W, z, mirror)
     eta, epsilon, zeta, kappa = (jnp.asarray(a, X.dtype) for a in (step_size, epsilon, zeta, kappa))
-    pairs = paired_part(start.v)
-    signs = jnp.sign(jnp.where(pairing, jnp.concatenate([pairs, -pairs]), start.v))
+    signs = jnp.sign(jnp.where(pairing, nl.Pairs().project(start.v), start.v))
     sizes = Sizes(signs, pairing, zeta_on, kappa_on, zeta / m**0.5, kappa)
     region = nl.Product(nl.Ball(start.W, jnp.where(ball, epsilon * m**0.5, jnp.inf)), sizes)
     rule = optax.scale_by_adam() if optimizer == "Adam" else optax.identity()
@@ -150,11 +139,6 @@ def train(problem, subset, step_size, epsilon, zeta, kappa, optimizer, steps):
     least, most = jnp.min(jnp.abs(p.v)), jnp.max(jnp.abs(p.v))
     return {"loss": loss, "distance": jnp.linalg.norm(p.W - start.W) / m**0.5,
             "least": least * m**0.5, "most": most * m**0.5}  # fmt: skip
-
-
-def digits(values):
-    """Four digits of each number, `None` where it is none."""
-    return [float(f"{v:.3e}") if np.isfinite(v) else None for v in np.ravel(values)]
 
 
 @partial(jax.jit, static_argnames=("optimizer", "steps"))
@@ -217,8 +201,8 @@ def run(record):
                 row |= {"name": name, "value": value}
             else:
                 row["at_edge"] = bool(chosen[code] in (0, len(grid) - 1))
-                row["tried"] = [digits(losses) for losses in tried[codes.index(code)]]
-            row["loss"] = digits(found["loss"][i])
-            row |= {k: digits(np.median(found[k][i]))[0] for k in ("distance", "least", "most")}
+                row["tried"] = rounded(tried[codes.index(code)])
+            row["loss"] = rounded(found["loss"][i])
+            row |= {k: rounded(np.median(found[k][i])) for k in ("distance", "least", "most")}
             rows.append(row)
     return rows

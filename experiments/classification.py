@@ -18,8 +18,6 @@ import optax
 from flax import nnx
 
 import narrowlib as nl
-from narrowlib.constraints.base import Constraint, frozen_pytree
-from narrowlib.constraints.paired import paired_part
 
 FREE = {"step_size": [0.03, 0.1, 0.2, 0.5, 1.0, 2.0]}
 INSIDE = {"step_size": [0.1, 0.5, 2.0], "radius": [2.0, 8.0]}
@@ -70,24 +68,16 @@ class Net(nnx.Module):
         return self.output(nnx.tanh(self.hidden(x)))
 
 
-@frozen_pytree()
-class Pairs(Constraint):
-    """V = (A; −A)."""
-
-    def project(self, x):
-        A = paired_part(x)
-        return jnp.concatenate([A, -A])
-
-
-@frozen_pytree()
-class Signs(Constraint):
+@nl.frozen_pytree()
+class Signs(nl.Constraint):
     """V = (A; −A), every entry of A with its own fixed sign and a least size."""
 
     signs: jax.Array
     zeta: float
 
     def project(self, x):
-        A = self.signs * jnp.maximum(self.signs * paired_part(x), self.zeta)
+        A = nl.Pairs().project(x)[: len(x) // 2]
+        A = self.signs * jnp.maximum(self.signs * A, self.zeta)
         return jnp.concatenate([A, -A])
 
 
@@ -125,7 +115,7 @@ def rules(entry, m, radius, record):
     """The constraints of an entrant."""
     zeta = record["zeta"]
     sets = {
-        "pairs": lambda start: Pairs(),
+        "pairs": lambda start: nl.Pairs(),
         "signs": lambda start: Signs(jnp.sign(start[: m // 2]), zeta / m**0.5),
         "cone": nl.ConeAroundStart(record["half_angle"], zeta),
     }

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 import narrowlib as nl
+from narrowlib.study.shared import rounded
 
 jax.config.update("jax_enable_x64", True)
 
@@ -103,11 +104,6 @@ def cell(n, d, m, layers, name, record):
     seeds = jax.vmap(one, (0, 0, 0, 0, None))
     grid = jax.vmap(jax.vmap(seeds, (None, None, None, None, 0)), (0, 0, 0, None, None))
     return jax.tree.map(np.asarray, jax.jit(grid)(starts, X, y, keys, sizes))
-
-
-def rounded(values):
-    """Four digits of each number, `None` where it is none."""
-    return [float(f"{v:.3e}") if np.isfinite(v) else None for v in values]
 
 
 def run(record):

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 import narrowlib as nl
+from narrowlib.study.shared import set_around, start_from
 
 jax.config.update("jax_enable_x64", True)
 
@@ -67,21 +68,14 @@ def problem(key, n, d, m, mirrored, dtype):
     """Labels and a start: everything that a seed decides."""
     key_y, key_W, key_v = jax.random.split(key, 3)
     W = jax.random.normal(key_W, (m, d), dtype) / d**0.5
-    u = jnp.full(m // 2, m**-0.5, dtype)
-    pairs = jnp.concatenate([W[: m // 2], W[: m // 2]])
     free = jax.random.normal(key_v, (m,), dtype) * m**-0.5
-    start = nl.Params(
-        jnp.where(mirrored > 0, pairs, W),
-        jnp.where(mirrored > 0, jnp.concatenate([u, -u]), free),
-    )
+    start = start_from(W, free, jnp.asarray(mirrored) > 0)
     return start, jax.random.rademacher(key_y, (n,), dtype)
 
 
 def sets(start, radius, record):
     """The paper's feasible set around a mirrored start."""
-    zeta = record["zeta"] / len(start.v) ** 0.5
-    cone = nl.PairedCone(zeta=zeta, kappa=record["kappa"])
-    return nl.Product(W=nl.Ball(start.W, radius), v=cone)
+    return set_around(start, radius, zeta=record["zeta"], kappa=record["kappa"])
 
 
 def rule(entry, start, step_size, radius, record):

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 import narrowlib as nl
+from narrowlib.study.shared import rounded, set_around, start_from
 
 jax.config.update("jax_enable_x64", True)
 
@@ -79,27 +80,10 @@ def draw(seed, n, d, m, teacher):
     return X, y, rng.normal(size=(m, d)) / d**0.5, rng.normal(size=m), orders
 
 
-def start_of(mirrored, W, z, m):
-    """The mirrored start, pairs of neurons with outputs zero, or LeCun's."""
-    u = jnp.full(m // 2, m**-0.5, W.dtype)
-    half = W[: m // 2]
-    twice, pairs = jnp.concatenate([half, half]), jnp.concatenate([u, -u])
-    return nl.Params(jnp.where(mirrored, twice, W[:m]), jnp.where(mirrored, pairs, z[:m] * u[0]))
-
-
 def feasible(start, radius, record):
     """The paper's set; the radius is in units of √m, about the length of W₀."""
-    root = len(start.v) ** 0.5
-    cone = nl.PairedCone(zeta=record["zeta"] / root, kappa=record["kappa"])
-    return nl.Product(W=nl.Ball(start.W, radius * root), v=cone)
-
-
-class Pairs:
-    """Output weights v = (u; -u) with any u, hidden weights free: the constraint's linear part."""
-
-    def project(self, params):
-        u = (params.v[: len(params.v) // 2] - params.v[len(params.v) // 2 :]) / 2
-        return nl.Params(params.W, jnp.concatenate([u, -u]))
+    radius = radius * len(start.v) ** 0.5
+    return set_around(start, radius, zeta=record["zeta"], kappa=record["kappa"])
 
 
 def rule(name, eta, knob, start, record):
@@ -109,7 +93,7 @@ def rule(name, eta, knob, start, record):
     if name in ("GD", "SGD", "momentum"):
         return optax.sgd(eta, momentum=knob if name == "momentum" else None)
     if name == "paired GD":
-        return nl.projected(optax.sgd(eta), Pairs())
+        return nl.projected(optax.sgd(eta), nl.Product(W=nl.Free(), v=nl.Pairs()))
     inner = optax.adam(eta) if name == "projected Adam" else optax.sgd(eta)
     return nl.projected(inner, feasible(start, knob, record))
 
@@ -213,7 +197,8 @@ def runner(n, d, steps, record):
         dtype = jnp.float64 if exact else jnp.float32
         X, y, W, z, eta, knob = (a.astype(dtype) for a in (X, y, W, z, step_size, knob))
         tuned_start = name in ("L-BFGS", "LM")
-        start = start_of(knob > 0 if tuned_start else kind != "LeCun", W, z, m)
+        mirrored = knob > 0 if tuned_start else kind != "LeCun"
+        start = start_from(W[:m], z[:m] * m**-0.5, mirrored)
         if tuned_start:
             start = start._replace(W=eta * start.W)
         if name == "L-BFGS":
@@ -231,8 +216,7 @@ def runner(n, d, steps, record):
 def median(runs):
     """The median over the seeds; a failed run is infinite; None if the median is."""
     middle = np.median(np.nan_to_num(np.array(runs, float), nan=np.inf), axis=0)
-    short = [float(f"{x:.3g}") if np.isfinite(x) else None for x in np.atleast_1d(middle)]
-    return short if middle.ndim else short[0]
+    return rounded(middle, 3)
 
 
 def brief(row, asked):

@@ -16,6 +16,7 @@ from narrowlib._checks import check_bool, check_function, check_int, check_numbe
 from narrowlib._lists import check_list
 from narrowlib._provenance import origin
 from narrowlib._runs import runs
+from narrowlib.study.shared import rounded
 from narrowlib.study.sweep import (
     Run,
     check_found,
@@ -114,8 +115,8 @@ def race(
                 "chosen": points[best],
                 "at_edge": [k for k, v in grid.items()
                             if len(v) > 1 and points[best][k] in (v[0], v[-1])],
-                "grid": [{**p, goal: _plain(g)} for p, g in zip(points, goals, strict=True)],
-                "results": {name: _plain(values) for name, values in found.items()},
+                "grid": [{**p, goal: rounded(g)} for p, g in zip(points, goals, strict=True)],
+                "results": {name: rounded(values) for name, values in found.items()},
                 "seconds": float(f"{seconds:.3g}"),
             })  # fmt: skip
     return Table(rows, origin(start) | {"tuning": tuning, "reporting": reporting, "goal": goal})
@@ -232,10 +233,3 @@ def _by_one(run: Run, cells: Cells) -> dict[str, np.ndarray]:
             mend = "Return the same names from every run, with numbers of one shape."
             fail(f"run's {name!r}", "something else in another run, or no number", mend)
     return results
-
-
-def _plain(values: Any) -> Any:
-    """Nested lists of numbers with four digits, None for what is not finite."""
-    if np.ndim(values):
-        return [_plain(value) for value in values]
-    return float(f"{float(values):.4g}") if np.isfinite(values) else None
