@@ -16,10 +16,10 @@ export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test quick execute experiments bench lint format address lock clean
+.PHONY: help setup book serve test quick floor newest execute experiments bench lint format address lock clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z ]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY)  ## make the environment in .venv
 $(READY): requirements.txt pyproject.toml
@@ -52,6 +52,16 @@ test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name",
 
 quick: $(READY)  ## run the library's tests only, for the edit loop (ARGS="-k name", JOBS=n processes)
 	$(PYTEST) -m "not slow" --ignore=tests/project --ignore=tests/browser tests narrowlib $(ARGS)
+
+# Others' deprecations at the ends of the ranges are theirs to mend: shown, no errors.
+floor newest:  ## make quick with the oldest, or the newest, versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	.venv-$@/bin/uv pip compile --quiet --extra book pyproject.toml -o .venv-$@/ends.txt \
+	  --python .venv-$@/bin/python --resolution $(if $(filter floor,$@),lowest-direct,highest)
+	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python -c .venv-$@/ends.txt -e ".[book,test]"
+	touch .venv-$@/.ready
+	$(MAKE) quick VENV=.venv-$@ ARGS='-W default::DeprecationWarning $(ARGS)'
 
 lint: $(READY)  ## only the linters: ruff and pyright
 	$(BIN)/ruff check .
