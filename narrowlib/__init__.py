@@ -97,8 +97,9 @@ from narrowlib.study.sweep import sweep as sweep
 from narrowlib.study.tables import Table as Table
 from narrowlib.training.fingerprints import data_hash as data_hash
 from narrowlib.training.mirrored import mirrored as mirrored
+from narrowlib.training.run import TrainingRun as TrainingRun
+from narrowlib.training.run import load_run as load_run
 from narrowlib.training.trainer import ConstrainedTrainer as ConstrainedTrainer
-from narrowlib.training.trainer import TrainingRun as TrainingRun
 from narrowlib.training.trajectory import Trajectory as Trajectory
 from narrowlib.training.trajectory import trajectory as trajectory
 

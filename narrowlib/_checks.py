@@ -10,6 +10,7 @@ that functions still work under ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import numbers
 import operator
 import os
@@ -163,6 +164,13 @@ def check_optimizer(name: str, optimizer: Any) -> optax.GradientTransformationEx
     if not isinstance(optimizer, optax.GradientTransformation):
         mend = "Pass an optax.GradientTransformation, such as optax.sgd(0.1)."
         fail(name, shown(optimizer), mend)
+    return _with_extra_args(optimizer)
+
+
+@functools.lru_cache(maxsize=256)  # one optimiser stays one object, and is compiled once
+def _with_extra_args(
+    optimizer: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
     return optax.with_extra_args_support(optimizer)
 
 
@@ -198,7 +206,7 @@ def float_array(
 
     Whole numbers and truth values become `whole`, the default float.
     """
-    x = _real_array(name, x)
+    x = real_array(name, x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(whole)
     if ndims is not None and x.ndim not in ndims:
@@ -207,7 +215,8 @@ def float_array(
     return jnp.asarray(x)
 
 
-def _real_array(name: str, x: Any) -> np.ndarray | jax.Array:
+def real_array(name: str, x: Any) -> np.ndarray | jax.Array:
+    """``x`` as an array of real numbers of any kind, in the order of bytes that JAX reads."""
     if isinstance(x, jax.Array):
         wanted = (jnp.floating, jnp.integer, jnp.bool_)
         return x if any(jnp.issubdtype(x.dtype, kind) for kind in wanted) else _refuse(name, x)

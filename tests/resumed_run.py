@@ -30,7 +30,7 @@ def train(folder, epochs):
 
 def numbers(run):
     """Everything that a run came to."""
-    leaves = jax.tree.leaves(nnx.state(run.module, nnx.Param))
+    leaves = jax.tree.leaves([nnx.state(m, nnx.Param) for m in (run.module, run.best)])
     shown = run.history["validation"]
     return [*map(np.asarray, leaves), run.history["loss"], *shown.values()]
 

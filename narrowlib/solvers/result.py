@@ -39,6 +39,7 @@ class RESULTS(enum.Enum):
         "Use more neurons or a larger scale, or look for samples that are nearly equal."
     )
     completed = "Completed: every step that was asked for was taken."
+    stopped = "Stopped early, as asked: by patience or by a callback."
 
     @property
     def code(self) -> int:

@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
-from narrowlib._checks import check_int, fail
+from narrowlib._checks import check_int, check_module, fail, shown
+from narrowlib._runs import runs
 from narrowlib.constraints.kernels import from_neuron_rows, neuron_rows
-from narrowlib.training.paths import parameters_by_path, with_parameters
+from narrowlib.training.epochs import parameters_by_path, with_parameters
 
 
+@runs("jit and grad")
 def mirrored(module: Any, *, hidden: str, output: str, positions: int = 1) -> Any:
     r"""A copy of a module whose hidden layer is mirrored: $W = (U; U)$, $v = (u; -u)$.
 
@@ -35,8 +37,8 @@ def mirrored(module: Any, *, hidden: str, output: str, positions: int = 1) -> An
         The copy; the module itself is left as it is.
 
     Raises:
-        ValueError: if there is no such layer, the number of neurons is odd, or the two layers do
-            not fit together.
+        ValueError: if `module` is no NNX module, there is no such layer, the number of neurons is
+            odd, or the two layers do not fit together.
 
     Example:
         >>> import jax, narrowlib as nl
@@ -55,11 +57,17 @@ def mirrored(module: Any, *, hidden: str, output: str, positions: int = 1) -> An
     References:
         Zhang et al. (2021), Algorithm 1; for layers inside deeper networks, ours.
     """
+    check_module("module", module)
+    for argument, path in (("hidden", hidden), ("output", output)):
+        if not isinstance(path, str):
+            fail(argument, shown(path), 'Pass a path as text, such as "hidden" or "layers.0".')
     check_int("positions", positions, 1)
     there = parameters_by_path(module)
     kernel = _parameter(there, "hidden", f"{hidden}.kernel")
     reading = _parameter(there, "output", f"{output}.kernel")
-    m = kernel.shape[-1]
+    m = kernel.shape[-1] if kernel.ndim > 1 else 0
+    if min(kernel.ndim, reading.ndim) < 2:
+        fail("hidden", repr(hidden), "Kernels need two axes or more: inputs and neurons.")
     if m % 2:
         fail("hidden", f"{hidden!r} with {m} neurons", "Mirrored halves need an even number.")
     if reading.shape[-2] != m * positions:

@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Key, Shaped
 
-from narrowlib._checks import check_finite, check_int, fail
+from narrowlib._checks import (
+    check_bool,
+    check_function,
+    check_int,
+    check_module,
+    check_optimizer,
+    fail,
+    shown,
+)
+from narrowlib._runs import runs
 from narrowlib.constraints.base import Constraint
 from narrowlib.constraints.kernels import placed
-from narrowlib.network.model import half_mean_squared_error as half_mean_squared_error
-from narrowlib.solvers.result import RESULTS, SolverError, result_of
-from narrowlib.training.checkpoints import Checkpoints, open_checkpoints
-from narrowlib.training.epochs import Loss, Program, evaluate, first_state, run_epochs
-from narrowlib.training.fingerprints import fingerprint
-from narrowlib.training.paths import parameters_by_path
-from narrowlib.training.progress import progress_bar
+from narrowlib.network.model import half_mean_squared_error
+from narrowlib.solvers.result import RESULTS, SolverError
+from narrowlib.training.epochs import Loss, Program, first_state, parameters_by_path, take_apart
+from narrowlib.training.fitting import Plan, carry_out
+from narrowlib.training.hyperparams import with_hyperparams
+from narrowlib.training.minibatches import check_batches
+from narrowlib.training.reports import Callback, Course, check_callbacks, check_patience
+from narrowlib.training.run import TrainingRun
+from narrowlib.training.samples import check_data, check_pair
 
 REPORTS = 100  # at most so many pauses in a run, unless asked for more
-EVALUATED = 1000  # samples that are evaluated together
-
-
-class TrainingRun(NamedTuple):
-    """What `ConstrainedTrainer.fit` returns.
-
-    Args:
-        module: the trained module, a copy in the mode (training or evaluation) of the one given:
-            the last parameters, or where the run diverged the last with a finite loss, which may
-            be large: look at the history.
-        code: why it stopped, as an integer array; read it through `result`.
-        history: `loss`, of every step, on its minibatch, before the step, shape (steps,); and
-            `validation`, a dictionary of arrays with an entry a report: `epoch`, `loss` and the
-            metrics.
-    """
-
-    module: Any
-    code: Array
-    history: dict[str, Any]
-
-    @property
-    def result(self) -> Any:
-        """`RESULTS.completed` or `RESULTS.non_finite`."""
-        return result_of(self.code)
 
 
 class ConstrainedTrainer:
@@ -65,6 +50,18 @@ class ConstrainedTrainer:
     Epochs are compiled; data stays on the device. In an epoch every sample is seen once, in a
     random order, but for the n mod `batch_size` last ones.
 
+    What it takes:
+
+    - **Modules**: Flax NNX, with any layers; dropout and running means are carried along.
+    - **Optimisers**: any Optax transformation, also schedules, `optax.MultiSteps`, `optax.lbfgs`
+      and others that look at the loss: they receive the loss of the minibatch, before projection.
+    - **Samples**: arrays, lists, frames, with n in front. They take the parameters' precision;
+      whole numbers stay whole, as an embedding wants them.
+    - **Targets**: numbers or truth values of the outputs' shape, one-hot rows among them; or, for
+      outputs (n, K), classes (n,): whole numbers from 0 to K − 1. A loss that takes classes, such
+      as `optax.softmax_cross_entropy_with_integer_labels`, gets one-hot rows as classes.
+    - **Losses and metrics**: functions of outputs and targets, means over the samples.
+
     Args:
         optimizer: an Optax transformation, with learning-rate schedules if wanted.
         constraints: sets by parameter path, such as `{"hidden.kernel": BallAroundStart(3.0)}`. A
@@ -72,11 +69,11 @@ class ConstrainedTrainer:
             from the parameter at the start (`BallAroundStart`, `ConeAroundStart`, any function).
         loss: a function of outputs and targets, a mean over the samples. Use a named function:
             each new `lambda` is compiled anew.
-        metrics: more functions like it, by name, for validation.
+        metrics: more functions like it, by name, for validation. "loss" and "epoch" are taken.
         batch_size: samples a step; None for all of them.
 
     Raises:
-        ValueError: if the optimiser, a constraint or the batch size is none.
+        ValueError: if the optimiser, a constraint, the loss, a metric or the batch size is none.
 
     Example:
         >>> import jax, optax
@@ -104,19 +101,28 @@ class ConstrainedTrainer:
         metrics: Mapping[str, Loss] | None = None,
         batch_size: int | None = None,
     ):
-        if not isinstance(optimizer, optax.GradientTransformation):
-            mend = "Pass an optax.GradientTransformation, such as optax.sgd(0.1)."
-            fail("optimizer", type(optimizer).__name__, mend)
-        for path, rule in (constraints or {}).items():
-            if not (isinstance(rule, Constraint) or callable(rule)):
-                fail(f"constraints[{path!r}]", repr(rule), "Pass a constraint or a rule.")
-        if batch_size is not None:
-            check_int("batch_size", batch_size, 1)
-        self.optimizer = optax.with_extra_args_support(optimizer)
-        self.constraints = dict(constraints or {})
-        self.loss, self.metrics = loss, tuple((metrics or {}).items())
-        self.batch_size = batch_size
+        self.optimizer = check_optimizer("optimizer", optimizer)
+        self.constraints = _dictionary("constraints", constraints, '{"W": nl.BallAroundStart(1.0)}')
+        for path, rule in self.constraints.items():
+            is_set = isinstance(rule, Constraint)
+            if not (is_set or callable(rule)) or rule is Constraint or _is_set_class(rule):
+                mend = "Pass a constraint, or a rule that makes one of the parameter at the start."
+                fail(f"constraints[{path!r}]", shown(rule), mend)
+        self.loss = check_function("loss", loss, "nl.half_mean_squared_error")
+        made = _dictionary("metrics", metrics, '{"accuracy": accuracy}')
+        for name, metric in made.items():
+            if name in ("epoch", "loss"):
+                fail("metrics", repr(name), "The history has a column of that name: take another.")
+            check_function(f"metrics[{name!r}]", metric, "accuracy(outputs, y)")
+        self.metrics = tuple(made.items())
+        self.batch_size = None if batch_size is None else check_int("batch_size", batch_size, 1)
 
+    @property
+    def functions(self) -> tuple[tuple[str, Loss], ...]:
+        """The loss and the metrics, by name."""
+        return (("loss", self.loss), *self.metrics)
+
+    @runs("jit and grad")
     def sets(self, module: Any) -> dict[str, Constraint]:
         """The feasible set around a module's parameters, path by path.
 
@@ -129,23 +135,43 @@ class ConstrainedTrainer:
         Raises:
             ValueError: if the module has no such parameter, or a rule makes no constraint of it.
         """
-        there, sets = parameters_by_path(module), {}
+        there, sets = parameters_by_path(check_module("module", module)), {}
         for path, rule in self.constraints.items():
             if path not in there:
                 fail("constraints", repr(path), f"The module's parameters are {', '.join(there)}.")
             rule = placed(rule, module, path)
             made = rule if isinstance(rule, Constraint) else rule(there[path])
             if not isinstance(made, Constraint):
-                fail(f"constraints[{path!r}]", repr(made), "Let the rule return a constraint.")
+                fail(f"constraints[{path!r}]", shown(made), "Let the rule return a constraint.")
             sets[path] = made
         return sets
 
+    @runs("host")
     def violation(self, module: Any, start: Any) -> float:
-        """How far a module is from the feasible set around a start, in the Euclidean norm."""
-        there = parameters_by_path(module)
-        each = [float(c.violation(there[path])) for path, c in self.sets(start).items()]
+        """How far a module is from the feasible set around a start, in the Euclidean norm.
+
+        Args:
+            module: a Flax NNX module.
+            start: the module from which training started, of the same parameters.
+
+        Returns:
+            The distance, 0 in the set.
+
+        Raises:
+            ValueError: if one of the two is no module, or they differ in a constrained parameter.
+        """
+        there = parameters_by_path(check_module("module", module))
+        begun = parameters_by_path(check_module("start", start))
+        each = []
+        for path, constraint in self.sets(start).items():
+            found = there[path].shape if path in there else "none"
+            if found != begun[path].shape:
+                mend = f"The start has {begun[path].shape}: pass a module like it."
+                fail("module", f"the parameter {path} of shape {found}", mend)
+            each.append(float(constraint.violation(there[path])))
         return float(np.linalg.norm(each)) if each else 0.0
 
+    @runs("host")
     def fit(
         self,
         module: Any,
@@ -156,6 +182,8 @@ class ConstrainedTrainer:
         key: Key[Array, ""] | None = None,
         validation: tuple[Any, Any] | None = None,
         report_every: int | None = None,
+        patience: int | None = None,
+        callbacks: Sequence[Callback] | Callback = (),
         checkpoints: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
         throw: bool = True,
@@ -163,150 +191,90 @@ class ConstrainedTrainer:
     ) -> TrainingRun:
         """Train for a number of epochs, from a module that is left as it is.
 
-        Every `report_every` epochs the run pauses: the validation data are evaluated, a
-        checkpoint is written and the progress bar moves. With `checkpoints` a run that was killed
-        goes on from the newest complete checkpoint when it is started again in the same way, and
-        ends with the same bits as an unbroken run.
+        Every `report_every` epochs the run pauses: the validation data are evaluated, callbacks
+        are called, a checkpoint is written and the progress bar moves. With `checkpoints` a run
+        that was killed goes on from the newest complete checkpoint when it is started again in
+        the same way, and ends with the same bits as an unbroken run. Metrics and validation data
+        may be added when a run goes on; the history has NaN for a metric that was not there.
 
         Args:
             module: a Flax NNX module that maps a batch of samples to a batch of outputs.
             X: samples, with n in front.
-            y: targets, with n in front.
+            y: targets or classes, with n in front.
             epochs: how many times the samples are gone through; with the full batch, steps.
             key: a JAX random key for the order of the samples; needed with `batch_size`.
             validation: (X, y) to evaluate in evaluation mode.
             report_every: epochs between two pauses; None for at most a hundred pauses a run.
+            patience: stop where the validation loss has found no new minimum for so many epochs,
+                as far as reports see; None for never.
+            callbacks: functions of a report, which has `epoch`, `loss` (the mean since the report
+                before) and `validation`, a dictionary. One that returns True stops the run.
             checkpoints: a folder for this run's checkpoints; the last two are kept.
             progress: True for a progress bar in terminals and notebooks, None for terminals
                 only, False for none. It is gone when the run ends.
             throw: raise `SolverError` if the run diverges.
-            hyperparams: other values for what the optimiser keeps in its state by name, as one
-                made by `optax.inject_hyperparams` does: `{"learning_rate": 0.1}`. Runs of one
-                trainer that differ in these only are compiled once.
+            hyperparams: other values for what `optax.inject_hyperparams` keeps in the optimiser's
+                state: `{"learning_rate": 0.1}`. Runs of one trainer that differ in these only are
+                compiled once.
 
         Returns:
             A `TrainingRun`.
 
         Raises:
             ValueError: if the arguments do not fit together, an entry of X or y is not finite,
-                or the folder holds another run or a longer one.
+                or the folder holds another run, a longer one, or damaged checkpoints only.
             SolverError: with `throw`, if the loss or a parameter became NaN or infinite; its
                 `solution` is the `TrainingRun`.
         """
-        X, y = _samples("X", "y", X, y)
-        n = X.shape[0]
+        check_module("module", module)
         check_int("epochs", epochs, 1)
-        if report_every is None:
-            report_every = -(-epochs // REPORTS)
+        report_every = -(-epochs // REPORTS) if report_every is None else report_every
         check_int("report_every", report_every, 1)
-        if self.batch_size is not None:
-            if self.batch_size > n:
-                fail("batch_size", self.batch_size, f"There are {n} samples: pass at most {n}.")
-            if key is None:
-                fail("key", None, "Minibatches are drawn at random: pass a JAX random key.")
-        key = jax.random.key(0) if key is None else key
-        held_out = None if validation is None else _samples("validation", "validation", *validation)
+        check_bool("throw", throw)
+        if progress is not None:
+            check_bool("progress", progress)
+        validated = validation is not None
+        course = Course(check_callbacks(callbacks), check_patience(patience, validated))
+        train, test = (take_apart(module, train=mode) for mode in (True, False))
+        # by the names that messages use
+        functions = (("loss", self.loss), *((f"metrics[{k!r}]", f) for k, f in self.metrics))
+        X, y = check_data(("X", "y"), X, y, train, functions)
+        names, held_out = ("validation[0]", "validation[1]"), None
+        if validated:
+            held_out = check_data(names, *check_pair("validation", validation), test, functions)
+        key = check_batches(self.batch_size, key, len(X))
         sets = self.sets(module)
-        program, params, rest = self._program(module)
-        state = first_state(program, sets, params, rest)
-        if hyperparams:
-            state = state._replace(opt_state=_with(hyperparams, state.opt_state))
-        losses: list[np.ndarray] = []
-        records: list[dict[str, float]] = []
-        with contextlib.ExitStack() as stack:
-            saved: Checkpoints | None = None
-            if checkpoints is not None:
-                first = self._first_step(program, state, X, y)
-                given = (params, rest, sets, X, y, key, self.batch_size or 0, first)
-                saved = stack.enter_context(open_checkpoints(checkpoints, fingerprint(given)))
-                if (found := saved.latest(state)) is not None:
-                    state, before, records = found
-                    losses.append(before)
-                    if (done := int(state.num_epochs)) > epochs:
-                        mend = f"The folder holds {done} epochs: pass at least that, or another."
-                        fail("epochs", epochs, mend)
-            bar = stack.enter_context(progress_bar(epochs, shown=progress))
-            while (done := int(state.num_epochs)) < epochs and _goes_on(state):
-                now = min(report_every - done % report_every, epochs - done)
-                state, new = run_epochs(program, sets, state, X, y, key, now)
-                losses.append(np.asarray(new))
-                if held_out is not None and _goes_on(state):
-                    values = self._evaluate(program, state, *held_out)
-                    records.append({"epoch": done + now, **values})
-                if saved is not None and _goes_on(state):
-                    saved.save(done + now, state, np.concatenate(losses), records)
-                bar(done + now, float(new[-1]))
-        return self._finish(nnx.graphdef(module), state, losses, records, throw)
-
-    def _program(self, module: Any) -> tuple[Program, Any, Any]:
-        copy = nnx.clone(module)
-        copy.eval()
-        structure = nnx.graphdef(copy)
-        copy.train()
-        train, params, rest = nnx.split(copy, nnx.Param, ...)
-        program = Program(train, structure, self.optimizer, self.loss, self.batch_size)
-        return program, params, rest
-
-    def _first_step(self, program: Program, state: Any, X: Array, y: Array) -> tuple[Any, str]:
-        """What optimiser and loss do at the start: functions cannot be compared otherwise."""
-        ones = jax.tree.map(jnp.ones_like, state.params)
-        update, _ = self.optimizer.update(ones, state.opt_state, state.params)
-        value = evaluate(program, (), state.params, state.rest, X[:1], y[:1])["loss"]
-        return update, f"{float(value):.5e}"
-
-    def _evaluate(self, program: Program, state: Any, X: Array, y: Array) -> dict[str, float]:
-        totals: dict[str, float] = {}
-        for i in range(0, len(X), EVALUATED):
-            batch = X[i : i + EVALUATED], y[i : i + EVALUATED]
-            values = evaluate(program, self.metrics, state.params, state.rest, *batch)
-            for name, value in values.items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(batch[0]) / len(X)
-        return totals
-
-    def _finish(
-        self,
-        structure: Any,
-        state: Any,
-        losses: list[np.ndarray],
-        records: list[dict[str, float]],
-        throw: bool,
-    ) -> TrainingRun:
-        diverged = not _goes_on(state)
-        params, rest = state.good if diverged else (state.params, state.rest)
-        code = state.code if diverged else jnp.asarray(RESULTS.completed.code)
-        loss = np.concatenate(losses)[: int(state.num_steps) + diverged]
-        names = ("epoch", "loss", *dict(self.metrics)) if records else ()
-        validation = {name: np.array([record[name] for record in records]) for name in names}
-        history = {"loss": loss, "validation": validation}
-        run = TrainingRun(nnx.merge(structure, params, rest), code, history)
-        if throw and diverged:
+        program = Program(
+            train.structure, test.structure, self.optimizer, self.loss, self.batch_size
+        )
+        state = first_state(program, sets, train.params, train.rest)
+        if hyperparams is not None:
+            state = state._replace(opt_state=with_hyperparams(hyperparams, state.opt_state))
+        plan = Plan(
+            program=program,
+            structure=nnx.graphdef(module),
+            start=state,
+            sets=sets,
+            X=X,
+            y=y,
+            key=jax.random.key(0) if key is None else key,
+            epochs=epochs,
+            report_every=report_every,
+            functions=self.functions,
+            held_out=held_out,
+        )
+        run = carry_out(plan, course, checkpoints, progress)
+        if throw and run.result is RESULTS.non_finite:
             raise SolverError(run)
         return run
 
 
-def _goes_on(state: Any) -> bool:
-    return int(state.code) == RESULTS.max_steps.code
+def _dictionary(argument: str, value: Any, example: str) -> dict[str, Any]:
+    value = {} if value is None else value
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        fail(argument, shown(value), f"Pass a dictionary such as {example}.")
+    return dict(value)
 
 
-def _with(hyperparams: Mapping[str, float], opt_state: Any) -> Any:
-    """An optimiser's state with these values, in the precision of those that were there."""
-    values = {}
-    for name, value in hyperparams.items():
-        now = optax.tree.get(opt_state, name)
-        if now is None:
-            mend = "The optimiser keeps no such value: make it with optax.inject_hyperparams."
-            fail("hyperparams", repr(name), mend)
-        values[name] = jnp.asarray(value, jnp.result_type(now))
-    return optax.tree.set(opt_state, **values)
-
-
-def _samples(x_name: str, y_name: str, X: Any, y: Any) -> tuple[Array, Array]:
-    X, y = jnp.asarray(X), jnp.asarray(y)
-    if X.ndim == 0 or X.shape[0] == 0:
-        fail(x_name, f"shape {X.shape}", "Pass at least one sample, with n in front.")
-    if y.ndim == 0 or y.shape[0] != X.shape[0]:
-        fail(y_name, f"shape {y.shape}", f"There are {X.shape[0]} samples: pass as many targets.")
-    for name, values in ((x_name, X), (y_name, y)):
-        if jnp.issubdtype(values.dtype, jnp.floating):
-            check_finite(name, values)
-    return X, y
+def _is_set_class(rule: Any) -> bool:
+    return isinstance(rule, type) and issubclass(rule, Constraint)

@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from narrowlib._checks import check_int, fail
+from narrowlib._checks import check_int, check_optimizer, fail, shown
+from narrowlib._runs import runs
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params, check_finite_problem, check_problem, half_mean_square
+from narrowlib.training.minibatches import batches_of_epoch, check_batches
 
 
 class Trajectory(NamedTuple):
@@ -40,6 +42,7 @@ class Trajectory(NamedTuple):
     finite: Bool[Array, " time"]
 
 
+@runs("jit and grad")
 def trajectory(
     params: Params,
     X: Float[ArrayLike, "n d"],
@@ -58,9 +61,9 @@ def trajectory(
     Nothing stops a run early and nothing is raised: a run that diverges has infinity or NaN in
     its histories from there on, and `finite` says where.
 
-    With `batch_size`, every epoch goes through the samples in a new random order, without
-    replacement. Where the size does not divide n, the epoch's last batch holds the samples that
-    are left, and its loss is the mean over those: every sample is seen once an epoch.
+    With `batch_size`, every epoch goes through the samples in a new random order, the one that
+    `ConstrainedTrainer` has with the same key. Every batch is full: the n mod `batch_size` samples
+    at the order's end are left out, in each epoch others.
 
     Memory: T (m d + m K) numbers for T = num_steps / record_every + 1 recorded points.
     Under `vmap`, over starts, data, keys or step sizes, that is so for each run. For step sizes,
@@ -109,17 +112,11 @@ def trajectory(
     check_int("record_every", record_every, 1)
     if check_int("num_steps", num_steps, 1) % record_every:
         fail("num_steps", num_steps, f"Pass a multiple of record_every = {record_every}.")
-    if batch_size is not None:
-        if check_int("batch_size", batch_size, 1) > len(X):
-            fail("batch_size", batch_size, f"There are {len(X)} samples: pass at most as many.")
-        if key is None:
-            fail("key", None, "Minibatches are drawn at random: pass a JAX random key.")
-    if not isinstance(optimizer, optax.GradientTransformation):
-        mend = "Pass an optax.GradientTransformation, such as optax.sgd(0.1)."
-        fail("optimizer", type(optimizer).__name__, mend)
-    names = (trainable,) if isinstance(trainable, str) else tuple(trainable)
-    if not names or not set(names) <= set(Params._fields):
-        fail("trainable", repr(trainable), 'Pass ("W",), ("v",) or ("W", "v").')
+    key = check_batches(batch_size, key, len(X))
+    optimizer = check_optimizer("optimizer", optimizer)
+    names = (trainable,) if isinstance(trainable, str) else trainable
+    if not isinstance(names, Sequence) or not names or any(n not in Params._fields for n in names):
+        fail("trainable", shown(trainable), 'Pass ("W",), ("v",) or ("W", "v").')
     return _run(params, X, y, key, optimizer, sigma, num_steps // record_every, record_every,
                 batch_size, tuple(name in names for name in Params._fields))  # fmt: skip
 
@@ -133,7 +130,7 @@ def _run(
     X: Array,
     y: Array,
     key: Array | None,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     sigma: Activation,
     records: int,
     between: int,
@@ -141,7 +138,6 @@ def _run(
     moves: tuple[bool, bool],
 ) -> Trajectory:
     n = len(X)
-    update = optax.with_extra_args_support(optimizer).update
 
     def whole(moving: Params) -> Params:
         """All weights, from those that move."""
@@ -151,33 +147,27 @@ def _run(
         params = whole(moving)
         return sigma.fn(X @ params.W.T) @ params.v - y
 
-    def batch_loss(moving: Params, chosen: Array, order: Array) -> Array:
-        """The loss on the chosen samples; places of `order` past the n-th count for nothing."""
-        if batch_size is None:
-            return half_mean_square(residual(moving, X, y))
-        rows = order[chosen % n]
-        counts = (chosen < n).astype(X.dtype)
-        r = residual(moving, X[rows], y[rows])
-        return jnp.sum(counts @ r**2) / (2 * jnp.sum(counts))
+    per_epoch = 1 if batch_size is None else n // batch_size
 
-    size = n if batch_size is None else batch_size
-    per_epoch = -(-n // size)
-
-    def shuffle(epoch: Array) -> Array:
-        assert key is not None  # where there are minibatches
-        return jax.random.permutation(jax.random.fold_in(key, epoch), n)
+    def shuffled(epoch: Array) -> Array:
+        assert key is not None and batch_size is not None  # where there are minibatches
+        return batches_of_epoch(key, epoch, n, batch_size)
 
     def step(carry: tuple[Params, Any, Array, Array], _: None) -> tuple:
-        moving, state, order, k = carry
-        place = k % per_epoch
+        moving, state, batches, k = carry
+        samples, targets = X, y
         if batch_size is not None:
-            order = jax.lax.cond(place == 0, shuffle, lambda _: order, k // per_epoch)
-        chosen = place * size + jnp.arange(size)
-        loss = partial(batch_loss, chosen=chosen, order=order)
+            place = k % per_epoch
+            batches = jax.lax.cond(place == 0, shuffled, lambda _: batches, k // per_epoch)
+            samples, targets = X[batches[place]], y[batches[place]]
+
+        def loss(moving: Params) -> Array:
+            return half_mean_square(residual(moving, samples, targets))
+
         value, gradient = jax.value_and_grad(loss)(moving)
         given = {"value": value, "grad": gradient, "value_fn": loss}
-        change, state = update(gradient, state, moving, **given)
-        return (optax.apply_updates(moving, change), state, order, k + 1), None
+        change, state = optimizer.update(gradient, state, moving, **given)
+        return (optax.apply_updates(moving, change), state, batches, k + 1), None
 
     def record(carry: tuple, _: None) -> tuple:
         carry = jax.lax.scan(step, carry, length=between)[0]
@@ -188,10 +178,9 @@ def _run(
         return moving, half_mean_square(residual(moving, X, y)), distance
 
     moving = Params(*(p if move else None for p, move in zip(start, moves, strict=True)))  # type: ignore
-    order, k = jnp.arange(n), jnp.zeros((), int)
-    history = jax.lax.scan(
-        record, (moving, optimizer.init(moving), order, k), length=records
-    )[1]  # fmt: skip
+    batches = jnp.zeros((per_epoch, batch_size or 0), int)
+    carry = (moving, optimizer.init(moving), batches, jnp.zeros((), int))
+    history = jax.lax.scan(record, carry, length=records)[1]
     first = jax.tree.map(lambda a: a[None], observe(moving))
     stacked, loss, distance = jax.tree.map(lambda *a: jnp.concatenate(a), first, history)
     still = jax.tree.map(lambda a: jnp.broadcast_to(a, (records + 1, *a.shape)), start)

@@ -8,7 +8,7 @@ from flax import nnx
 from modules import ConvNet, Net
 
 import narrowlib as nl
-from narrowlib.training.paths import parameters_by_path
+from narrowlib.training.epochs import parameters_by_path
 
 
 def test_a_dense_layer():
@@ -56,3 +56,26 @@ def test_layers_that_are_not_there_or_do_not_fit(arguments, says):
 def test_an_odd_number_of_neurons():
     with pytest.raises(ValueError, match=r"hidden: got 'hidden' with 7 neurons\. Mirrored halves"):
         nl.mirrored(Net(nnx.Rngs(0), m=7), hidden="hidden", output="output")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"module": Net}, "module: got the class Net"),
+        ({"module": None}, "module: got NoneType"),
+        ({"hidden": None}, "hidden: got None. Pass a path as text"),
+        ({"output": 3}, "output: got 3. Pass a path as text"),
+        ({"positions": "2"}, "positions: got '2'"),
+    ],
+)
+def test_what_is_no_module_or_path(arguments, says):
+    good = {"module": Net(nnx.Rngs(0)), "hidden": "hidden", "output": "output"}
+    with pytest.raises(ValueError, match=says):
+        nl.mirrored(**(good | arguments))
+
+
+def test_layers_without_two_axes():
+    net = nnx.Dict(flat=nnx.Dict(kernel=nnx.Param(jnp.ones(4))), output=nnx.Dict(
+        kernel=nnx.Param(jnp.ones((4, 2)))))  # fmt: skip
+    with pytest.raises(ValueError, match=r"hidden: got 'flat'\. Kernels need two axes"):
+        nl.mirrored(net, hidden="flat", output="output")

@@ -112,18 +112,18 @@ def columns_that_move(path):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 12])
-def test_every_sample_is_seen_once_an_epoch(batch_size):
+def test_every_batch_is_full_and_no_sample_comes_twice_in_an_epoch(batch_size):
     n = 12
     start, _, y = setting(2, n=n, d=n)
-    per_epoch = -(-n // batch_size)
+    per_epoch = n // batch_size
     path = nl.trajectory(
         start, jnp.eye(n), y, optax.sgd(0.1), num_steps=3 * per_epoch, batch_size=batch_size,
         key=KEY, trainable=("W",),
     )  # fmt: skip
     seen = columns_that_move(path).reshape(3, per_epoch, n)
-    np.testing.assert_array_equal(seen.sum(axis=1), 1)
-    sizes = [batch_size] * (n // batch_size) + [n % batch_size] * (n % batch_size > 0)
-    np.testing.assert_array_equal(seen.sum(axis=2), [sizes] * 3)
+    np.testing.assert_array_equal(seen.sum(axis=2), batch_size)
+    each = np.sort(seen.sum(axis=1))
+    np.testing.assert_array_equal(each, [[0] * (n % batch_size) + [1] * (n - n % batch_size)] * 3)
     if batch_size < n:
         assert not (seen[0] == seen[1]).all() and not (seen[1] == seen[2]).all()
 
@@ -138,11 +138,60 @@ def test_a_batch_is_averaged_over_its_own_samples(batch_size):
         start, X, y, optax.sgd(0.1), num_steps=7, batch_size=batch_size, key=KEY, trainable=("W",)
     )
     batches = [np.flatnonzero(row) for row in columns_that_move(still)]
-    assert {len(rows) for rows in batches} == ({4} if batch_size == 4 else {5, 2})
+    assert {len(rows) for rows in batches} == {batch_size}
     for found, wanted in zip(
         path.params, plain_loop(start, X, y, optimizer, 7, batches), strict=True
     ):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_the_trainer_goes_the_same_way():
+    """The same batches in the same order, with what is left over dropped in each epoch."""
+    start, X, y = setting(13, n=14)
+    optimizer = optax.adam(0.03)
+    path = nl.trajectory(start, X, y, optimizer, num_steps=9, batch_size=4, key=KEY)
+    trainer = nl.ConstrainedTrainer(optimizer, batch_size=4)
+    run = trainer.fit(nl.OneHiddenLayer(start), X, y, epochs=3, key=KEY)
+    assert len(run.history["loss"]) == 9
+    np.testing.assert_allclose(run.module.params.W, path.params.W[-1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(run.module.params.v, path.params.v[-1], rtol=0, atol=1e-12)
+
+
+BAD = {
+    "no key": ({"key": None}, r"key: got None\. Minibatches are drawn at random"),
+    "a number as key": ({"key": 0}, r"key: got 0\. Pass a JAX random key"),
+    "batch size": ({"batch_size": 13}, r"batch_size: got 13\. There are 12 samples"),
+    "half a batch": ({"batch_size": 1.5}, r"batch_size: got 1\.5"),
+    "steps": ({"num_steps": 5, "record_every": 2}, r"num_steps: got 5\. Pass a multiple"),
+    "optimiser": ({"optimizer": optax.sgd}, "optimizer: got <function sgd"),
+    "nothing trainable": ({"trainable": ()}, r"trainable: got \(\)"),
+    "not trainable": ({"trainable": ["W", "u"]}, r"trainable: got \['W', 'u'\]"),
+    "no names": ({"trainable": 3}, "trainable: got 3"),
+    "weights": ({"params": (None, None)}, r"params\.W: got None"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_refused(name):
+    start, X, y = setting()
+    bad, says = BAD[name]
+    good = dict(params=start, X=X, y=y, optimizer=optax.sgd(0.1), num_steps=4, batch_size=4)
+    with pytest.raises(ValueError, match=says):
+        nl.trajectory(**(good | {"key": KEY} | bad))
+
+
+def test_multisteps_and_old_keys_are_taken():
+    start, X, y = setting()
+    many = optax.MultiSteps(optax.sgd(0.3), 3)
+    path = nl.trajectory(start, X, y, many, num_steps=6, record_every=3)
+    once = nl.trajectory(start, X, y, optax.sgd(0.3), num_steps=2)
+    np.testing.assert_allclose(path.params.W, once.params.W, rtol=0, atol=1e-8)  # 1/3 in float32
+    same, sgd = {"num_steps": 4, "batch_size": 4}, optax.sgd(0.1)
+    old, new = (
+        nl.trajectory(start, X, y, sgd, key=make(5), **same)
+        for make in (jax.random.PRNGKey, jax.random.key)
+    )
+    np.testing.assert_array_equal(old.params.W, new.params.W)
 
 
 def test_the_key_decides_the_order():

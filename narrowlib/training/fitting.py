@@ -1,0 +1,140 @@
+"""A run on the host, once all arguments are checked: epochs, reports, checkpoints, the end."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array
+
+from narrowlib._checks import fail
+from narrowlib.constraints.base import Constraint
+from narrowlib.solvers.result import RESULTS
+from narrowlib.training.checkpoints import Checkpoints, Saved, open_checkpoints
+from narrowlib.training.epochs import Functions, Parts, Program, TrainingState, advance, measure
+from narrowlib.training.fingerprints import behaviour, data_hash, fingerprint
+from narrowlib.training.progress import progress_bar
+from narrowlib.training.reports import Course
+from narrowlib.training.run import TrainingRun
+
+
+class Plan(NamedTuple):
+    """What a run is to do; all of it was checked.
+
+    Args:
+        program: what is fixed at compile time.
+        structure: of the module, in the mode in which it was given.
+        start: the state before the first epoch.
+        sets: constraints by path.
+        X: samples.
+        y: targets.
+        key: for the order of the samples.
+        epochs: how many.
+        report_every: epochs between two reports.
+        functions: the loss and the metrics, by name.
+        held_out: validation data; None without.
+    """
+
+    program: Program
+    structure: Any
+    start: TrainingState
+    sets: dict[str, Constraint]
+    X: Array
+    y: Array
+    key: Array
+    epochs: int
+    report_every: int
+    functions: Functions
+    held_out: tuple[Array, Array] | None
+
+
+def carry_out(plan: Plan, course: Course, folder: Any, progress: bool | None) -> TrainingRun:
+    """Train until the epochs are done, or the run diverges or is stopped.
+
+    Args:
+        plan: what to do.
+        course: what is known so far; it is written on.
+        folder: for checkpoints; None for none.
+        progress: see `progress_bar`.
+    """
+    state, saved = plan.start, None
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            saved = stack.enter_context(open_checkpoints(folder, _name(plan)))
+            state = _resumed(plan, course, saved)
+        bar = stack.enter_context(progress_bar(plan.epochs, shown=progress))
+        while (done := int(state.num_epochs)) < plan.epochs and not course.ended():
+            now = min(plan.report_every - done % plan.report_every, plan.epochs - done)
+            state, new = advance(plan.program, plan.sets, state, plan.X, plan.y, plan.key, now)
+            course.losses.append(new)
+            if _diverged(state):
+                break
+            here = state.params, state.rest
+            course.report(done + now, new, _validate(plan, *here), here)
+            if saved is not None:
+                saved.save(_to_save(plan, state, course))
+            bar(done + now, float(new[-1]))
+    return _end(plan, state, course)
+
+
+def _diverged(state: TrainingState) -> bool:
+    return int(state.code) == RESULTS.non_finite.code
+
+
+def _validate(plan: Plan, params: Any, rest: Any) -> dict[str, float]:
+    if plan.held_out is None:
+        return {}
+    parts = Parts("", plan.program.evaluate, params, rest)
+    return measure(parts, plan.functions, *plan.held_out)
+
+
+def _name(plan: Plan) -> str:
+    """What tells this run from others."""
+    start, batch_size = plan.start, plan.program.batch_size or 0
+    given = (start, plan.sets, plan.X, plan.y, plan.key, batch_size)
+    return fingerprint(given, behaviour(plan.program, start, plan.X, plan.y))
+
+
+def _to_save(plan: Plan, state: TrainingState, course: Course) -> Saved:
+    notes = {"records": course.records, "stopped": course.stopped}
+    notes["validation"] = data_hash(*plan.held_out) if plan.held_out else None
+    losses = np.concatenate(course.losses)
+    return Saved(int(state.num_epochs), state, course.best, losses, notes)
+
+
+def _resumed(plan: Plan, course: Course, saved: Checkpoints) -> TrainingState:
+    """The state and the course of the newest checkpoint, or of the start where there is none."""
+    start = plan.start
+    found = saved.latest(Saved(0, start, (start.params, start.rest), np.zeros(0), {}))
+    if found is None:
+        return start
+    if found.epoch > plan.epochs:
+        mend = f"The folder holds {found.epoch} epochs: pass at least that, or another."
+        fail("epochs", plan.epochs, mend)
+    if plan.held_out and found.notes["validation"] not in (None, data_hash(*plan.held_out)):
+        mend = "The run in the folder was validated on others: pass those, or an empty folder."
+        fail("validation", "other data", mend)
+    course.best, course.losses = found.best, [found.losses]
+    course.records, course.stopped = found.notes["records"], found.notes["stopped"]
+    return found.state
+
+
+def _end(plan: Plan, state: TrainingState, course: Course) -> TrainingRun:
+    diverged = _diverged(state)
+    params, rest = state.good if diverged else (state.params, state.rest)
+    code = RESULTS.stopped.code if course.ended() else RESULTS.completed.code
+    names = ("epoch", *(name for name, _ in plan.functions)) if course.records else ()
+    columns = {k: np.array([r.get(k, np.nan) for r in course.records]) for k in names}
+    losses = np.concatenate(course.losses)[: int(state.num_steps) + diverged]
+    n = len(plan.X)
+    return TrainingRun(
+        module=nnx.merge(plan.structure, params, rest),
+        code=state.code if diverged else jnp.asarray(code),
+        history={"loss": losses, "validation": columns},
+        best=nnx.merge(plan.structure, *course.best) if course.best else None,
+        steps_per_epoch=n // (plan.program.batch_size or n),
+        functions=plan.functions,
+    )
