@@ -357,3 +357,25 @@ def test_what_holds_no_array_is_not_traced():
     for tree in ({"a": 1, 2: "b"}, [{None: 1, 3: 2}], iter([1]), (k for k in range(2))):
         assert not _checks.is_traced(tree)
     assert jax.jit(lambda x: jnp.full((), _checks.is_traced({"a": x})))(1.0)
+
+
+def test_one_optimiser_stays_one_object():
+    """A program that is compiled for it is compiled once."""
+    plain = optax.GradientTransformation(lambda params: (), lambda u, s, p=None: (u, s))
+    many = optax.MultiSteps(optax.sgd(0.1), 2)
+    for given in (plain, many, optax.lbfgs()):
+        made = [_checks.check_optimizer("optimizer", given) for _ in range(2)]
+        assert made[0] == made[1] and hash(made[0]) == hash(made[1])
+
+
+def test_real_arrays_keep_their_kind():
+    for given, kind in (
+        ([1, 2], "i"),
+        (np.ones(2, ">f4"), "f"),
+        ([True, False], "b"),
+        (np.array([1, 2.5], object), "f"),
+        (jnp.arange(2), "i"),
+    ):
+        found = _checks.real_array("y", given)
+        assert found.dtype.kind == kind and found.dtype.isnative
+        np.testing.assert_array_equal(found, np.asarray(given, float))

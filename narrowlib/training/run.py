@@ -82,7 +82,7 @@ class TrainingRun:
 
     def __repr__(self) -> str:
         losses, validation = self.history["loss"], self.history["validation"]
-        text = f"{self.result.name} after {self.epochs} epochs"
+        text = f"{self.result.name} after {self.epochs} epoch{'s' * (self.epochs != 1)}"
         if len(losses):
             text += f", loss {losses[0]:.3g} to {losses[-1]:.3g}"
         if self.best is not None:

@@ -106,7 +106,7 @@ class ConstrainedTrainer:
         for path, rule in self.constraints.items():
             is_set = isinstance(rule, Constraint)
             if not (is_set or callable(rule)) or rule is Constraint or _is_set_class(rule):
-                mend = "Pass a constraint, or a rule that makes one of the parameter at the start."
+                mend = "Pass a constraint or a rule, which makes one of the parameter at the start."
                 fail(f"constraints[{path!r}]", shown(rule), mend)
         self.loss = check_function("loss", loss, "nl.half_mean_squared_error")
         made = _dictionary("metrics", metrics, '{"accuracy": accuracy}')

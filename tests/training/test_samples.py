@@ -274,7 +274,10 @@ TRAINERS = {
     "no optimiser": ({"optimizer": optax.sgd}, "optimizer: got <function sgd"),
     "a set": ({"constraints": nl.Free()}, r"constraints: got .*Pass a dictionary"),
     "a class": ({"constraints": {"W": nl.Ball}}, r"constraints\['W'\]: got <class"),
-    "a number": ({"constraints": {"W": 3.0}}, r"constraints\['W'\]: got 3\.0\. Pass a constraint"),
+    "a number": (
+        {"constraints": {"W": 3.0}},
+        r"constraints\['W'\]: got 3\.0\. Pass a constr",
+    ),
     "batch size": ({"batch_size": 2.0}, "batch_size: got 2.0"),
 }
 
