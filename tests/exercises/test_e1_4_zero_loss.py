@@ -20,9 +20,14 @@ def fitted(target=1e-4):
     return nl.interpolate(task.X, task.y, key=key, width=28, scale=scale, tol=1e-8)
 
 
-def changed(solution, W=None, v=None, state=None):
+def start_of(solution):
+    return solution.stats.get("start", solution.state)
+
+
+def changed(solution, W=None, v=None, start=None):
     params = nl.Params(solution.params.W if W is None else W, solution.params.v if v is None else v)
-    return solution._replace(params=params, state=solution.state if state is None else state)
+    start = start_of(solution) if start is None else start
+    return solution._replace(params=params, stats=solution.stats | {"start": start})
 
 
 RIGHT = [
@@ -69,13 +74,13 @@ def test_what_is_wrong_with_a_fit_is_named():
     assert "At most 28" in repr(nl.check("1.4.3", wide))
     broken = changed(inside, W=inside.params.W.at[0, 0].set(jnp.nan))
     assert "not finite" in repr(nl.check("1.4.3", broken))
-    no_start = inside._replace(state=None)
+    no_start = inside._replace(state=None, stats={})
     assert "start" in repr(nl.check("1.4.3", no_start))
-    lone = changed(inside, state=nl.Params(inside.params.W, inside.params.v))
+    lone = changed(inside, start=nl.Params(inside.params.W, inside.params.v))
     assert "not mirrored" in repr(nl.check("1.4.3", lone))
-    still = changed(inside, W=inside.state.W)
+    still = changed(inside, W=start_of(inside).W)
     assert "Inside the ball" in repr(nl.check("1.4.3", still))
-    away = changed(inside, W=inside.state.W + 1)
+    away = changed(inside, W=start_of(inside).W + 1)
     assert "and the loss" in repr(nl.check("1.4.3", away))
 
 
