@@ -162,16 +162,11 @@ def check_optimizer(name: str, optimizer: Any) -> optax.GradientTransformationEx
     if not isinstance(optimizer, type) and callable(make):
         optimizer = make()
     if not isinstance(optimizer, optax.GradientTransformation):
-        mend = "Pass an optax.GradientTransformation, such as optax.sgd(0.1)."
-        fail(name, shown(optimizer), mend)
+        fail(name, shown(optimizer), "Pass an Optax transformation, such as optax.sgd(0.1).")
     return _with_extra_args(optimizer)
 
 
-@functools.lru_cache(maxsize=256)  # one optimiser stays one object, and is compiled once
-def _with_extra_args(
-    optimizer: optax.GradientTransformation,
-) -> optax.GradientTransformationExtraArgs:
-    return optax.with_extra_args_support(optimizer)
+_with_extra_args = functools.lru_cache(256)(optax.with_extra_args_support)  # compiled once
 
 
 def check_module(name: str, module: Any) -> nnx.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -278,39 +277,4 @@ def phase_diagram(sweep: RankSweep, *, ax: Axes | None = None) -> Axes:
         axis.set_ticks(places, sizes[places].tolist())
     ax.set(xlabel="samples n", ylabel="neurons m")
     ax.grid(False)
-    return ax
-
-
-def training_history(
-    history: Mapping[str, Any], steps_per_epoch: int = 1, *, ax: Axes | None = None
-) -> Axes:
-    """The loss of every step of a training run, and its validation loss, against epochs.
-
-    Args:
-        history: of a `TrainingRun`.
-        steps_per_epoch: how many minibatches.
-        ax: where to draw; `None` for a new figure.
-
-    Returns:
-        The axes.
-
-    Example:
-        >>> from narrowlib import plots
-        >>> ax = plots.training_history({"loss": [0.5, 0.25, 0.125], "validation": {}})
-        >>> ax.get_ylabel()
-        'loss'
-        >>> plots.plt.close(ax.figure)
-    """
-    ax = _axes(ax)
-    losses, validation = np.asarray(history["loss"]), history["validation"]
-    epochs = np.arange(len(losses)) / steps_per_epoch  # each before its step
-    ax.plot(epochs, losses, label="training", color=BLUE, linewidth=1.2)
-    if validation:
-        points = validation["epoch"], validation["loss"]
-        ax.plot(*points, "o--", label="validation", color=VERMILION, markersize=4)
-    finite = losses[np.isfinite(losses)]
-    ax.set(xlabel="epoch", ylabel="loss")
-    if finite.size and finite.min() > 0:
-        ax.set_yscale("log")
-    ax.legend()
     return ax

@@ -187,10 +187,13 @@ class TrainingRun:
 
         Returns:
             The axes.
-        """
-        from narrowlib import plots
 
-        return plots.training_history(self.history, self.steps_per_epoch, ax=ax)
+        Raises:
+            ValueError: if `ax` is no Matplotlib axes.
+        """
+        from narrowlib.training.drawing import draw_history
+
+        return draw_history(self.history, self.steps_per_epoch, ax)
 
     @runs("host")
     def save(self, path: str | os.PathLike[str]) -> Path:

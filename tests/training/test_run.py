@@ -169,6 +169,7 @@ def test_what_predictions_and_scores_refuse(run):
         (lambda: run.score(X, np.ones((N, K))), "y: got equal targets"),
         (lambda: run.evaluate(X, X), r"y: got shape \(2100, 5\)"),
         (lambda: jax.jit(run.predict)(X), "X: got traced values"),
+        (lambda: run.plot(ax=3), "ax: got 3"),
     ):
         with pytest.raises(ValueError, match=says):
             call()
