@@ -1,11 +1,13 @@
-"""Lists of values, whatever holds them in order."""
+"""Lists, dictionaries and arrays that stay on the host, whatever holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from narrowlib._checks import fail, shown
+import numpy as np
+
+from narrowlib._checks import fail, real_array, shown
 
 
 def check_list(name: str, values: Any, least: int = 1) -> list[Any]:
@@ -18,3 +20,18 @@ def check_list(name: str, values: Any, least: int = 1) -> list[Any]:
         few = f"{len(listed)} of them" if listed else "nothing"
         fail(name, few, f"Pass at least {['none', 'one', 'two'][least] if least < 3 else least}.")
     return listed
+
+
+def check_mapping(name: str, mapping: Any) -> Mapping[Any, Any]:
+    """A dictionary with at least one entry."""
+    if not isinstance(mapping, Mapping) or not mapping:
+        fail(name, shown(mapping), "Pass a dictionary with at least one entry.")
+    return mapping
+
+
+def check_numbers(name: str, x: Any, ndim: int) -> np.ndarray:
+    """An array of numbers of so many axes, in double precision whatever JAX's is."""
+    array = np.asarray(real_array(name, x), float)
+    if array.ndim != ndim:
+        fail(name, f"shape {array.shape}", f"Pass an array with {ndim} axes.")
+    return array

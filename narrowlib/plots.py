@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,16 +12,8 @@ from jaxtyping import ArrayLike, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from narrowlib._checks import (
-    check_finite,
-    check_inputs,
-    check_int,
-    check_targets,
-    fail,
-    float_array,
-    shown,
-)
-from narrowlib._lists import check_list
+from narrowlib._checks import check_finite, check_inputs, check_int, check_targets, fail, shown
+from narrowlib._lists import check_list, check_mapping, check_numbers
 from narrowlib._runs import runs
 from narrowlib.landscape.rank_sweep import RankSweep
 from narrowlib.network.activations import Activation, get_activation
@@ -52,18 +43,6 @@ def _axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
     if ax is not None and not isinstance(ax, Axes):
         fail("ax", shown(ax), "Pass Matplotlib axes, or None for a new figure.")
     return plt.figure(figsize=size).add_subplot() if ax is None else ax
-
-
-def _numbers(name: str, x: object, ndim: int) -> np.ndarray:
-    """An array of numbers of so many axes, in double precision whatever JAX's is."""
-    with jax.enable_x64(True):
-        return np.asarray(float_array(name, x, (ndim,)), float)
-
-
-def _mapping(name: str, mapping: object) -> Mapping:
-    if not isinstance(mapping, Mapping) or not mapping:
-        fail(name, shown(mapping), "Pass a dictionary with at least one entry.")
-    return mapping
 
 
 @runs("host")
@@ -99,17 +78,17 @@ def plane(
         >>> ax = plots.plane(nl.lecun(jax.random.key(1), d=2, m=3), data.X, data.y)
         >>> plots.plt.close(ax.figure)
     """
-    params, X = check_params(params), check_inputs(X)
+    params = check_params(params)
     if params.W.shape[1] != 2 or params.v.ndim != 1:
         sizes = f"W of shape {params.W.shape} and v of shape {params.v.shape}"
         fail("params", sizes, "A plane needs two inputs, and one output.")
-    X, y = check_inputs(X, d=2), check_targets(y, X, outputs=())
+    X = check_inputs(X, d=2)
+    y = check_targets(y, X, outputs=())
     for name, array in (("X", X), ("y", y)):
         check_finite(name, array)
     activation = get_activation(activation)
     if not (X.any() and y.all()):
-        mend = "Pass samples that are not all zero, with labels of either sign."
-        fail("X" if y.all() else "y", "zeros", mend)
+        fail("X" if y.all() else "y", "zeros", "Pass samples not all zero, labels of either sign.")
     ax = _axes(ax, (4.0, 3.6))
     X, y = np.asarray(X), np.asarray(y)
     reach = 1.15 * float(np.abs(X).max())
@@ -150,8 +129,8 @@ def loss_curves(
         >>> plots.plt.close(ax.figure)
     """
     named = {
-        name: _numbers(f"curves[{name!r}]", losses, 1)
-        for name, losses in _mapping("curves", curves).items()
+        name: check_numbers(f"curves[{name!r}]", losses, 1)
+        for name, losses in check_mapping("curves", curves).items()
     }
     ax = _axes(ax)
     for name, losses in named.items():
@@ -187,7 +166,7 @@ def rank_by_width(
         >>> plots.plt.close(ax.figure)
     """
     samples = check_int("samples", samples, 1)
-    for name, of_width in _mapping("ranks", ranks).items():
+    for name, of_width in check_mapping("ranks", ranks).items():
         _numbers_by_width(f"ranks[{name!r}]", of_width)
     if predicted is not None:
         _numbers_by_width("predicted", predicted)
@@ -196,20 +175,18 @@ def rank_by_width(
     for name, of_width in ranks.items():
         ax.plot(list(of_width), list(of_width.values()), marker="o", markersize=5, label=name)
     if predicted is not None:
-        widths = list(predicted)
-        ax.plot(widths, list(predicted.values()), "x", color="black", ms=9, label="predicted")
+        ax.plot(*zip(*predicted.items(), strict=True), "kx", ms=9, label="predicted")
     ax.set_xticks(sorted({width for of_width in ranks.values() for width in of_width}))
-    left = ax.get_xlim()[0]
-    ax.annotate(f"n = {samples}", (left, samples), (4, 4), textcoords="offset points")
+    ax.annotate(f"n = {samples}", (ax.get_xlim()[0], samples), (4, 4), textcoords="offset points")
     ax.set(xlabel="number of neurons m", ylabel="rank of the Jacobian")
     ax.legend(loc="lower right")
     return ax
 
 
 def _numbers_by_width(name: str, of_width: object) -> None:
-    for width, rank in _mapping(name, of_width).items():
+    for width, rank in check_mapping(name, of_width).items():
         check_int(f"{name}: the width", width, 1)
-        _numbers(f"{name}[{width}]", rank, 0)
+        check_numbers(f"{name}[{width}]", rank, 0)
 
 
 @runs("host")
@@ -228,7 +205,7 @@ def image_row(images: Float[ArrayLike, "k height width"], titles: Sequence[str])
         >>> from narrowlib import plots
         >>> plots.plt.close(plots.image_row(nl.digits(n=3).images, ["a", "b", "c"]))
     """
-    images, titles = _numbers("images", images, 3), check_list("titles", titles)
+    images, titles = check_numbers("images", images, 3), check_list("titles", titles)
     if len(titles) != len(images):
         fail("titles", f"{len(titles)} of them", f"There are {len(images)} images: name each.")
     figure, axes = plt.subplots(1, len(images), figsize=(0.8 * len(images), 1.1), squeeze=False)
