@@ -28,7 +28,7 @@ FLOORS = (
     ("solvers",),
     ("constraints", "datasets"),
     ("network",),
-    ("_runs", "_downloads"),
+    ("_runs", "_lists", "_downloads"),
     ("_files", "_provenance"),
     ("_writing",),
     ("_checks",),
