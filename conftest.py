@@ -48,19 +48,29 @@ jax.devices()  # reads the flags
 os.environ["XLA_FLAGS"] = FLAGS  # of the processes to come
 
 
-def expected_seconds(path: Path, slow: bool) -> float:
-    """What a file takes, roughly: a notebook what it took when it was run, others by their mark."""
-    if path.suffix != ".ipynb":
-        return 1000.0 if slow else 0.0
+def expected_seconds(items):
+    """What each file takes, roughly: a notebook what it took when it was run, others by their mark.
+
+    One file builds the book; the others that read it come when it is built.
+    """
     notebooks = json.loads((ROOT / "book" / "status.json").read_text("utf-8"))["notebooks"]
-    return notebooks.get(path.relative_to(ROOT).as_posix(), {}).get("seconds", 30.0)
+    seconds, readers = {}, []
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            entry = notebooks.get(item.path.relative_to(ROOT).as_posix(), {})
+            seconds[item.path] = entry.get("seconds", 30.0)
+        elif "html" in getattr(item, "fixturenames", ()):
+            readers.append(item.path)
+            seconds[item.path] = 2000.0 if item.path == readers[0] else 500.0
+        elif item.get_closest_marker("slow") and item.path not in readers:
+            seconds[item.path] = 1000.0
+    return seconds
 
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that no process works alone at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    cost = {path: expected_seconds(path, path in slow) for path in {item.path for item in items}}
-    items.sort(key=lambda item: -cost[item.path])
+    seconds = expected_seconds(items)
+    items.sort(key=lambda item: -seconds.get(item.path, 0.0))
 
 
 def pytest_runtest_teardown(item, nextitem):

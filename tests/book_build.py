@@ -1,6 +1,8 @@
 """The built book, made once in a test run, and a reader of its pages for the tests."""
 
+import fcntl
 import functools
+import json
 import os
 import re
 import subprocess
@@ -73,21 +75,28 @@ def page(path: Path) -> Page:
     return Page(path)
 
 
-built: list[tuple[Path, subprocess.CompletedProcess]] = []
+def build_once(folder: Path) -> dict:
+    """One build for all processes of a test run: the first makes it, the others wait for it."""
+    result = folder / "result.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            done = build(folder)
+            result.write_text(
+                json.dumps({"code": done.returncode, "log": done.stdout + done.stderr})
+            )
+    return json.loads(result.read_text("utf-8"))
 
 
 @pytest.fixture(scope="session")
 def html(tmp_path_factory):
-    """The folder of the built book; fails with the build's warnings if there are any.
-
-    Each module that imports this fixture has its own; `built` lets them share one build.
-    """
-    if not built:
-        out = tmp_path_factory.mktemp("book")
-        built.append((out, build(out)))
-    out, done = built[0]
-    if done.returncode != 0:
-        lines = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr).splitlines()
+    """The folder of the built book; fails with the build's warnings if there are any."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "book"
+    folder.mkdir(exist_ok=True)
+    done = build_once(folder)
+    if done["code"] != 0:
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", done["log"]).splitlines()
         bad = [line for line in lines if "WARNING" in line or "Error" in line]
         pytest.fail("The book does not build:\n" + "\n".join(bad or lines[-30:]), pytrace=False)
-    return out / "_build" / "html"
+    return folder / "_build" / "html"
