@@ -257,3 +257,75 @@ def test_its_activations_are_the_librarys(name):
     np.testing.assert_allclose(derivative(z), sigma.derivative(jnp.asarray(z)), atol=1e-14)
     assert curvature == sigma.curvature
     assert set(verifier.ACTIVATIONS) == set(nl.activations())
+
+
+@functools.cache
+def sets_of_every_kind():
+    X, y = problem(8, n=10, d=6)
+    start = nl.mirrored_lecun(jax.random.key(9), d=6, m=8)
+    W, v = start
+    signed = jnp.concatenate([W[:4], -W[:4]])
+    return start, X, y, {
+        "W": {
+            "Free": nl.Free(),
+            "Fixed": nl.Fixed(W),
+            "Ball": nl.OfNeurons(nl.Ball(W.T, 0.4)),
+            "Pairs": nl.Pairs(),
+            "CircularCone": nl.CircularCone(signed, 0.4, 0.1),
+        },
+        "v": {
+            "Free": nl.Free(),
+            "Fixed": nl.Fixed(0.1),
+            "Ball": nl.Ball(v, 0.2),
+            "balls": nl.Ball(v, 0.1, per_neuron=True),
+            "Pairs": nl.Pairs(),
+            "PairedCone": nl.OfNeurons(nl.PairedCone(0.1, 2.0), axis=0),
+            "CircularCone": nl.CircularCone(v, 0.3, 0.1),
+        },
+    }  # fmt: skip
+
+
+def certify(W="Ball", v="PairedCone"):
+    start, X, y, sets = sets_of_every_kind()
+    C, rng = nl.Product(W=sets["W"][W], v=sets["v"][v]), np.random.default_rng(10)
+    far = nl.Params(start.W + 0.3 * rng.normal(size=(8, 6)), start.v + 0.3 * rng.normal(size=8))
+    return nl.kkt_certificate(C.project(far), X, y, C)
+
+
+@pytest.mark.parametrize(
+    ("W", "v"),
+    [(W, "PairedCone") for W in ("Free", "Fixed", "Ball", "Pairs", "CircularCone")]
+    + [("Ball", v) for v in ("Free", "Fixed", "Ball", "balls", "Pairs", "CircularCone")],
+)
+def test_sets_of_every_kind_on_both_parts(W, v, tmp_path):
+    cert = certify(W, v)
+    assert cert.sets == {"W": W, "v": v.replace("balls", "Ball")}
+    path = cert.save(tmp_path / "cert")
+    assert verifier.verify(str(path)) == []
+    for name in ("stationarity_W", "stationarity_v", "loss_bound", "violation"):
+        wrong = verifier.verify(str(rewrite(path, {name: 1.1 * cert.claims[name] + 1e-3})))
+        assert any(line.startswith(name) for line in wrong), name
+    for part in ("W", "v"):  # the same arrays, claimed to be another set
+        for other in set(verifier.SETS) - {cert.sets[part]}:
+            claimed = cert.sets | {part: other}
+            if (cert.sets[part], part, other) == ("Pairs", "W", "Free"):
+                continue  # σ′ is even: the gradient lies in that set, so the claims are true
+            assert verifier.verify(str(rewrite(path, {"sets": claimed}))), claimed
+    telling = {"center", "radius", "center_v", "radius_v", "fixed_W", "fixed_v"}
+    for name in telling & set(cert.arrays):
+        moved = cert.arrays[name] * 0.9 + 0.05  # another set: the point is off it, or stuck less
+        assert verifier.verify(str(rewrite(path, arrays={name: moved}))), name
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"fixed_v": np.ones(8)},
+        {"axis": np.ones(8)},
+        {"center_v": np.ones(8)},
+        {"extra": np.ones(2)},
+    ],
+)
+def test_arrays_of_another_set_are_not_smuggled_in(arrays, tmp_path):
+    (line,) = verifier.verify(str(rewrite(certify().save(tmp_path / "cert"), arrays=arrays)))
+    assert line.startswith("sets: claimed")

@@ -207,8 +207,9 @@ def kkt_certificate(
     kinds, arrays = described(constraint, params, check_bool("verifiable", verifiable))
     at, n = linearize(params, X, sigma), X.shape[0]
     F, r = at.outputs, at.residual(y)
-    if target_loss is None:
-        target_loss = 1e-6 * float(half_mean_square(y))
+    zero_loss = float(half_mean_square(y))  # of a network that answers 0
+    checked_numbers(loss=float(half_mean_square(r)), zero_loss=zero_loss)
+    target_loss = 1e-6 * zero_loss if target_loss is None else target_loss
     check_number("target_loss", target_loss, minimum=0)
     gradient = at.gradient(r)
     place = place_in(constraint.W, params, X, gradient.W, sigma)

@@ -18,7 +18,7 @@ from narrowlib._checks import (
 )
 from narrowlib._runs import runs
 from narrowlib.constraints.base import Constraint, frozen_pytree, point_and_direction, tolerance
-from narrowlib.constraints.lengths import unit_and_size
+from narrowlib.constraints.lengths import number_in, unit_and_size
 
 
 @frozen_pytree("per_neuron")
@@ -79,7 +79,7 @@ class Ball(Constraint):
         push = jnp.sum(direction * unit, axis=_axes(x.ndim, self.per_neuron), keepdims=True)
         at_center = size == 0  # a ball of radius 0: every gradient is balanced, see tangent
         share = jnp.where(at_center, 0, jnp.maximum(push, 0) / jnp.where(at_center, 1, size) ** 2)
-        radius = jnp.asarray(self.radius, unit.dtype)
+        radius = number_in(self.radius, unit.dtype)
         inside = scale * size < radius * (1 - tolerance(unit))
         return jnp.where(inside, 0, share), unit, scale
 
@@ -132,7 +132,7 @@ def project_ball(
     W, center = float_array("W", W, None), _center(center)
     check_number("radius", radius, minimum=0)
     unit, scale, size = _from_center(W, center, check_bool("per_neuron", per_neuron))
-    radius = jnp.asarray(radius, unit.dtype)
+    radius = number_in(radius, unit.dtype)
     inside = scale * size <= radius  # NaN is not
     factor = jnp.where(inside, 1, radius / jnp.where(inside, 1, size))
     moved = single_at_least(center.astype(W.dtype)) + unit * factor

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -109,9 +110,11 @@ class Constraint:
         self._lacks("no rays: ask only a set that is scalable, and has a method least_scale(x)")
 
     def violation(self, x: Array) -> Array:
-        """The Euclidean distance from x to the set, in x's units; its gradient inside is 0."""
+        """The Euclidean distance from x to the set; its gradient is 0 inside, up to rounding."""
         x = float_array("x", x, None)
-        return length(x - self.project(x))
+        distance = length(x - self.project(x))
+        rounding = 32 * jnp.finfo(x.dtype).eps.astype(distance.dtype) * length(x)
+        return jnp.where(distance <= rounding, jax.lax.stop_gradient(distance), distance)
 
     def normal_cone_residual(self, x: Array, gradient: Array) -> Array:
         """dist(−gradient, N(x)): zero exactly where x is stationary on the set."""
@@ -258,21 +261,16 @@ class Product:
         return Params(W=self.W.project(params.W), v=self.v.project(params.v))
 
     def violation(self, params: Params) -> Array:
-        """The Euclidean distance from the parameters to the set; its gradient inside is 0."""
+        """The Euclidean distance from the parameters to the set; see `Constraint.violation`."""
         params = check_params(params)
-        return _hypotenuse(self.W.violation(params.W), self.v.violation(params.v))
+        return length(jnp.stack([self.W.violation(params.W), self.v.violation(params.v)]))
 
     def normal_cone_residual(self, params: Params, gradient: Params) -> Array:
         """dist(−gradient, N(params)): zero exactly at KKT points."""
         params, gradient = check_params(params), check_params(gradient, "gradient")
-        return _hypotenuse(
-            self.W.normal_cone_residual(params.W, gradient.W),
-            self.v.normal_cone_residual(params.v, gradient.v),
-        )
-
-
-def _hypotenuse(a: Array, b: Array) -> Array:
-    return length(jnp.stack([a, b]))
+        in_W = self.W.normal_cone_residual(params.W, gradient.W)
+        in_v = self.v.normal_cone_residual(params.v, gradient.v)
+        return length(jnp.stack([in_W, in_v]))
 
 
 def as_product(constraint: Any) -> Product:

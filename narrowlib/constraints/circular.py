@@ -26,7 +26,7 @@ from narrowlib.constraints.base import (
     point_and_direction,
     tolerance,
 )
-from narrowlib.constraints.lengths import length
+from narrowlib.constraints.lengths import length, number_in
 from narrowlib.constraints.paired import from_pairs, paired_part
 
 
@@ -175,7 +175,7 @@ def project_circular_cone(
     A, A0 = (paired_part(single_at_least(x.astype(V.dtype))) for x in (V, axis))
     size = length(A0)
     check_number("the norm of the axis's paired part", size, above=0)
-    half_angle, zeta = jnp.asarray(half_angle, A.dtype), jnp.asarray(zeta, A.dtype)
+    half_angle, zeta = number_in(half_angle, A.dtype), number_in(zeta, A.dtype)
     height, side, unit, direction = cone_coordinates(A, A0)
     sine, cosine = jnp.sin(half_angle), jnp.cos(half_angle)
     inside = side * cosine <= height * sine

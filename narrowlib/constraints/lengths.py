@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from narrowlib._checks import single_at_least
@@ -33,3 +36,11 @@ def length(x: Array) -> Array:
     """The Euclidean length of all entries."""
     _, scale, size = unit_and_size(x)
     return (scale * size).reshape(())
+
+
+def number_in(value: Any, dtype: Any) -> Array:
+    """A number in a precision; one beyond its range counts as the largest there is."""
+    if isinstance(value, int | float | np.number):
+        largest = float(jnp.finfo(dtype).max)
+        value = min(max(float(value), -largest), largest)
+    return jnp.asarray(value, dtype)

@@ -22,6 +22,7 @@ from narrowlib.constraints.base import (
     point_and_direction,
     tolerance,
 )
+from narrowlib.constraints.lengths import number_in
 
 
 def paired_part(v: Float[Array, "m *K"]) -> Float[Array, "half *K"]:
@@ -172,7 +173,7 @@ def project_paired_cone(
     check_number("zeta", zeta, minimum=0)
     check_number("kappa", kappa, minimum=1)
     u = paired_part(single_at_least(v))
-    zeta, kappa = jnp.asarray(zeta, u.dtype), jnp.asarray(kappa, u.dtype)
+    zeta, kappa = number_in(zeta, u.dtype), number_in(kappa, u.dtype)
     ordered = jnp.sort(u)
     t, top = cone_bounds(ordered, ordered, kappa)
     u = jnp.clip(u, jnp.maximum(t, zeta), jnp.where(zeta > t, kappa * zeta, top))
@@ -204,7 +205,7 @@ def cone_bounds(
     leave the range of the precision; κ⁻² may vanish, and κt does neither.
     """
     # a whole number's square could overflow, and 1/κ must not be subnormal
-    kappa = jnp.minimum(jnp.asarray(kappa, low.dtype), 1 / jnp.finfo(low.dtype).tiny)
+    kappa = jnp.minimum(number_in(kappa, low.dtype), 1 / jnp.finfo(low.dtype).tiny)
     counts_low, counts_high = jnp.isfinite(low), jnp.isfinite(high)
     share, reduced = 1 / kappa, high / kappa
 

@@ -1,6 +1,7 @@
 """What certificates share: exact files, whole or not at all, and bounds on rounding errors."""
 
 import dataclasses
+import json
 import math
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
+from narrowlib import verifier
 from narrowlib.network.linearization import lipschitz_in_W
 from narrowlib.network.rounding import least_singular_value, output_rounding
 
@@ -44,10 +46,143 @@ def test_files_are_exact(kind, tmp_path):
     assert again.save(tmp_path / "twice.npz") == tmp_path / "twice.npz"
 
 
-def test_infinite_claims_survive_the_file(tmp_path):
-    cert = make("existence")
-    assert cert.radius == math.inf  # the start is far from the targets
-    assert nl.load_certificate(cert.save(tmp_path / "far")).radius == math.inf
+def refuse_constant(word):
+    raise AssertionError(f"{word} is no JSON")
+
+
+def test_infinite_claims_survive_the_file_and_are_none_in_it(tmp_path):
+    many, labels = problem(4, n=20)  # more samples than the rank that four neurons have
+    for cert, names in (
+        (make("existence"), {"radius", "h"}),  # the start is far from the targets
+        (nl.existence_certificate(START, X, Y, activation="relu"), {"radius", "h", "lipschitz"}),
+        (
+            nl.kkt_certificate(START, many, labels, SETS["ball"]),
+            {"residual_bound", "loss_bound", "stationarity_bound"},
+        ),
+    ):
+        path = cert.save(tmp_path / "far")
+        with np.load(path) as archive:
+            header = json.loads(str(archive["header"]), parse_constant=refuse_constant)
+        again = nl.load_certificate(path)
+        void = {name for name in names if getattr(cert, name) == math.inf}
+        assert void and all(getattr(again, name) == math.inf for name in void)
+        assert {name for name, value in header["claims"].items() if value is None} >= void
+        assert header["claims"] == cert.claims == again.claims
+        assert verifier.verify(str(path)) == []
+
+
+def rewrite(path, change):
+    """The file again, with its header changed in place."""
+    with np.load(path) as archive:
+        contents = {name: archive[name] for name in archive.files}
+    header = json.loads(str(contents.pop("header")))
+    changed = change(header)
+    header = header if changed is None else changed
+    text = header if isinstance(header, str) else json.dumps(header)
+    np.savez(path, header=np.array(text), **contents)
+    return path
+
+
+def test_files_that_say_infinity_are_read_still(tmp_path):
+    def as_it_was(header):
+        header["claims"]["radius"] = math.inf
+
+    path = rewrite(make("existence").save(tmp_path / "old"), as_it_was)
+    assert nl.load_certificate(path).radius == math.inf and verifier.verify(str(path)) == []
+
+
+@pytest.mark.parametrize("kind", ["existence", "ball"])
+def test_unknown_and_missing_claims_are_refused_twice(kind, tmp_path):
+    def more(header):
+        header["claims"]["theorem_applies"] = True
+
+    def less(header):
+        del header["claims"]["sigma_min"]
+
+    for change, words in (
+        (more, "unknown claims: theorem_applies"),
+        (less, "missing claims: sigma_min"),
+    ):
+        path = rewrite(make(kind).save(tmp_path / "mine"), change)
+        with pytest.raises(ValueError, match=f"^path: got .*mine.npz', with {words}"):
+            nl.load_certificate(path)
+        (line,) = verifier.verify(str(path))
+        assert line == "claims: missing or unknown: " + words.split(": ")[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: [],
+        lambda header: "3",
+        lambda header: "no JSON at all",
+        lambda header: "[" * 100_000,
+        lambda header: {"format": 1, "kind": "kkt"},
+        lambda header: {**header, "claims": [1.0]},
+        lambda header: {**header, "kind": ["kkt"]},
+        lambda header: {**header, "kind": None},
+        lambda header: {**header, "format": 7},
+    ],
+    ids=["a list", "a number", "text", "deep", "no claims", "claims a list", "kind a list",
+         "no kind", "later"],
+)  # fmt: skip
+def test_strange_headers_are_one_error(change, tmp_path):
+    path = rewrite(make("existence").save(tmp_path / "mine"), change)
+    with pytest.raises(ValueError, match=r"^path: got "):
+        nl.load_certificate(path)
+    assert verifier.verify(str(path))
+
+
+def test_damaged_files_are_one_error(tmp_path):
+    good = make("ball").save(tmp_path / "good").read_bytes()
+    middle = len(good) // 2
+    damaged = {
+        "cut": good[:middle],
+        "flipped": good[:200] + bytes([good[200] ^ 255]) + good[201:],
+        "filled": good[:300] + bytes(200) + good[500:],
+        "empty": b"",
+        "text": b"W, v",
+    }
+    for name, content in damaged.items():
+        path = tmp_path / f"{name}.npz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"^path: got '.*{name}\.npz'"):
+            nl.load_certificate(path)
+    with pytest.raises(ValueError, match=r"^path: got .*That is a folder"):
+        nl.load_certificate(tmp_path)
+    for nowhere in ("", "/", None, 3):
+        with pytest.raises(ValueError, match=r"^path: got "):
+            make("existence").save(nowhere)
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert make("existence").save("~/mine") == tmp_path / "mine.npz"
+    assert nl.load_certificate("~/mine.npz").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("scale_X, scale_y", [(1e200, 1.0), (1.0, 1e200), (1e300, 1e300)])
+def test_numbers_that_overflow_are_not_certified(scale_X, scale_y):
+    for certify in (
+        lambda X, y: nl.existence_certificate(START, X, y),
+        lambda X, y: nl.kkt_certificate(START, X, y, SETS["ball"]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^params: got \w+ = (inf|nan)\. The numbers overflow"
+        ):
+            certify(scale_X * X, scale_y * Y)
+
+
+def test_under_jit_there_is_a_sentence():
+    for certify in (
+        lambda p: nl.existence_certificate(p, X, Y).residual,
+        lambda p: nl.existence_certificate(p, X, Y, rigorous=True).residual,
+        lambda p: nl.kkt_certificate(p, X, Y, SETS["ball"]).loss,
+    ):
+        with pytest.raises(
+            ValueError, match=r"^params: got traced values\. Call \w+ outside of jit"
+        ):
+            jax.jit(certify)(START)
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

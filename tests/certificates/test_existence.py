@@ -104,3 +104,22 @@ def test_float32_when_asked_for():
     cert = nl.existence_certificate(*single, allow_float32=True)
     double = nl.existence_certificate(params, X, y)
     assert cert.residual > double.residual  # its own rounding is on the account
+
+
+@pytest.mark.parametrize("slope", [1.0, 1e3, 1e4])
+def test_the_residual_of_a_steep_activation_of_ones_own_is_a_bound(slope):
+    """Targets that are the computed outputs: all that is left is rounding, which σ′ magnifies."""
+    steep = nl.Activation(
+        "steep sine", lambda z: jnp.sin(slope * z), lambda z: slope * jnp.cos(slope * z), slope**2
+    )
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        Z = jnp.asarray(rng.normal(size=(8, 5)))
+        params = nl.Params(jnp.asarray(rng.normal(size=(10, 5))), jnp.asarray(rng.normal(size=10)))
+        y = nl.forward(params, Z, activation=steep)
+        cert = nl.existence_certificate(params, Z, y, activation=steep)
+        exact = np.sin(
+            slope * (np.asarray(Z, np.longdouble) @ np.asarray(params.W, np.longdouble).T)
+        )
+        residual = np.linalg.norm(np.asarray(exact @ np.asarray(params.v) - np.asarray(y), float))
+        assert 0 < residual <= cert.residual < 1e4 * residual

@@ -5,10 +5,10 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.optimize import nnls
-from strategies import problem
-from test_constraints import normals
+from strategies import ball_case, paired_case, problem
 
 import narrowlib as nl
 
@@ -43,8 +43,10 @@ def test_numbers_against_dense_algebra(seed, per_neuron):
     assert cert.residual == pytest.approx(np.linalg.norm(r))
     assert cert.loss == pytest.approx((r**2).mean() / 2)
     assert cert.sigma_min == pytest.approx(np.linalg.svd(J, compute_uv=False)[-1], rel=1e-6)
-    for part, ours in (("W", cert.stationarity_W), ("v", cert.stationarity_v)):
-        columns = normals(getattr(sets, part), getattr(params, part))
+    cases = ball_case(START.W, 0.3, per_neuron), paired_case(4, 0.1, 2.0)
+    residuals = cert.stationarity_W, cert.stationarity_v
+    for part, case, ours in zip(("W", "v"), cases, residuals, strict=True):
+        columns = case.normals(np.asarray(getattr(params, part)).ravel())
         theirs = nnls(columns, -np.asarray(getattr(gradient, part)).ravel())[1]
         assert ours == pytest.approx(theirs, abs=1e-9)
     assert cert.ray == pytest.approx(float(r @ F) / len(r), rel=1e-9)
@@ -138,3 +140,18 @@ def test_the_target_is_the_callers():
     strict = nl.kkt_certificate(START, X, Y, sets, target_loss=0.0)
     loose = nl.kkt_certificate(START, X, Y, sets, target_loss=1.01 * strict.loss_bound)
     assert strict.verdict == "not stationary" and loose.verdict == "nearly global"
+
+
+@pytest.mark.parametrize("per_neuron", [False, True])
+def test_the_trainers_sets_are_the_sets_built_by_hand(per_neuron):
+    net = nl.OneHiddenLayer(START)
+    rules = {"W": nl.BallAroundStart(0.5, per_neuron=per_neuron), "v": CONE}
+    trainer = nl.ConstrainedTrainer(optax.sgd(0.3), rules)
+    sets = trainer.sets(net)
+    params = trainer.fit(net, X, Y, epochs=30).module.params
+    by_hand = nl.Product(W=nl.Ball(START.W, 0.5, per_neuron=per_neuron), v=CONE)
+    ours, theirs = (nl.kkt_certificate(params, X, Y, C) for C in (sets, by_hand))
+    assert ours.claims == theirs.claims and ours.hypotheses["W in a ball"]
+    assert ours.arrays.keys() == theirs.arrays.keys()
+    alone = nl.kkt_certificate(params, X, Y, {"W": sets["W"]})
+    assert alone.sets == {"W": "Ball", "v": "Free"}

@@ -6,65 +6,20 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize, nnls
-from strategies import CASES, feasible_points, projection
-from test_projections import _variables, described
+from strategies import CASES, ball_case, feasible_points, projection
+from test_projections import described
 
 import narrowlib as nl
-from narrowlib.constraints.base import Constraint, frozen_pytree
+from narrowlib import verifier
+from narrowlib.constraints import Constraint, as_product, frozen_pytree
 
 each_case = pytest.mark.parametrize("name", CASES)
 
 
-def normals(constraint, x):
-    """Generators of the normal cone at x, as columns; a negative entry's column is there twice."""
-    x = np.asarray(x)
-    if isinstance(constraint, nl.Free):
-        return np.zeros((x.size, 1))
-    if isinstance(constraint, nl.Fixed):
-        return np.concatenate([np.eye(x.size), -np.eye(x.size)], axis=1)
-    if isinstance(constraint, nl.Ball):
-        move = x - np.asarray(constraint.center)
-        rows = range(len(x)) if constraint.per_neuron else [slice(None)]
-        columns = [np.zeros(x.size)]
-        if constraint.radius == 0:
-            return np.concatenate([np.eye(x.size), -np.eye(x.size)], axis=1)
-        for row in rows:
-            if np.linalg.norm(move[row]) > constraint.radius * (1 - 1e-9):
-                column = np.zeros_like(x)
-                column[row] = move[row]
-                columns.append(column.ravel())
-        return np.stack(columns, axis=1)
-    # cones of pairs: (e; e) and its opposite are normal everywhere
-    half = x.size // 2
-    both = np.concatenate([np.eye(half), np.eye(half)])
-    u, active = x.ravel()[:half], []
-    if isinstance(constraint, nl.PairedCone):
-        low, high = u <= u.min() * (1 + 1e-9), u >= u.max() * (1 - 1e-9)
-        if u.min() <= constraint.zeta * (1 + 1e-9):
-            active += [-np.eye(half)[i] for i in np.flatnonzero(low)]
-        if u.max() >= constraint.kappa * u.min() * (1 - 1e-9):
-            active += [
-                np.eye(half)[k] - constraint.kappa * np.eye(half)[i]
-                for i in np.flatnonzero(low)
-                for k in np.flatnonzero(high)
-            ]
-    else:
-        axis = np.asarray(constraint.axis).ravel()[:half]
-        size, theta = np.linalg.norm(axis), float(constraint.half_angle)
-        height = u @ axis / size
-        rest = u - height * axis / size
-        side = np.linalg.norm(rest)
-        if side * np.cos(theta) >= height * np.sin(theta) - 1e-9 and side > 0:
-            active.append(np.cos(theta) * rest / side - np.sin(theta) * axis / size)
-        if height <= constraint.zeta * size + 1e-9:
-            active.append(-axis / size)
-    signed = [np.concatenate([n, -n]) for n in active]
-    return np.concatenate([both, -both, *(n[:, None] for n in signed)], axis=1)
-
-
-def distance_to_normal_cone(constraint, x, direction):
-    columns = normals(constraint, x)
-    return nnls(columns, np.asarray(direction).ravel())[1]
+def distance_to_normal_cone(name, x, direction):
+    """By NNLS over generators that are written down in the case, not taken from the set."""
+    columns = CASES[name].normals(np.asarray(ravel_pytree(x)[0]))
+    return nnls(columns, np.asarray(ravel_pytree(direction)[0]))[1]
 
 
 def boundary_points(name):
@@ -96,14 +51,8 @@ def test_residual_is_the_distance_to_the_active_normals(name):
             continue  # at the apex no finite set of normals will do: see the test after this
         gradient = case.unravel(jnp.asarray(rng.normal(size=case.dim)))
         ours = float(case.constraint.normal_cone_residual(x, gradient))
-        if isinstance(case.constraint, nl.Product):
-            theirs = np.hypot(
-                distance_to_normal_cone(case.constraint.W, x.W, -gradient.W),
-                distance_to_normal_cone(case.constraint.v, x.v, -gradient.v),
-            )
-        else:
-            theirs = distance_to_normal_cone(case.constraint, x, -gradient)
-            faces.add(normals(case.constraint, x).shape[1])
+        theirs = distance_to_normal_cone(name, x, jax.tree.map(jnp.negative, gradient))
+        faces.add(case.normals(np.asarray(ravel_pytree(x)[0])).shape[1])
         assert ours == pytest.approx(theirs, abs=1e-9)
     if name in ("balls per neuron", "paired", "circular"):
         assert len(faces) >= 3  # inside, one face, more than one
@@ -129,7 +78,7 @@ def test_the_corner_of_a_cut_cone_is_a_wedge():
         limit = (np.asarray(projection("circular")(x + 1e-6 * d)) - x) / 1e-6
         ours = cone.tangent(jnp.asarray(x), jnp.asarray(d))
         np.testing.assert_allclose(ours, limit, atol=1e-4)
-        theirs = distance_to_normal_cone(cone, x, d)
+        theirs = distance_to_normal_cone("circular", x, d)
         assert float(jnp.linalg.norm(ours)) == pytest.approx(theirs, abs=1e-9)
 
 
@@ -143,7 +92,7 @@ def test_zero_residual_at_scipys_solution_of_a_quadratic_programme(name):
         Q, b = A @ A.T + np.eye(case.dim), 3 * rng.normal(size=case.dim)
         found = minimize(
             lambda u, Q=Q, b=b: (z := case.expand(u)) @ Q @ z / 2 - b @ z,
-            _variables(case, z0),
+            case.shrink(z0),
             method="SLSQP",
             constraints={"type": "ineq", "fun": case.inequalities},
             options={"ftol": 1e-15, "maxiter": 1000},
@@ -194,14 +143,15 @@ def test_violation_is_the_distance(name):
 @pytest.mark.parametrize("per_neuron", [False, True])
 def test_multipliers_are_nnls_coefficients(per_neuron):
     rng = np.random.default_rng(18)
-    ball = nl.Ball(jnp.asarray(rng.normal(size=(4, 3))), 0.5, per_neuron=per_neuron)
+    case = ball_case(rng.normal(size=(4, 3)), 0.5, per_neuron=per_neuron)
+    ball = case.constraint
     outside = ball.center + jnp.asarray(rng.normal(size=(4, 3)))
     outside = outside.at[1].set(ball.center[1] + 0.01)  # one neuron stays inside its own ball
     W = ball.project(outside)
     for _ in range(5):
         gradient = jnp.asarray(rng.normal(size=(4, 3)))
         ours = ball.multiplier(W, gradient)
-        columns = normals(ball, W)
+        columns = case.normals(np.asarray(W).ravel())
         theirs = nnls(columns, -np.asarray(gradient).ravel())[0][1:]
         inside = np.linalg.norm(np.asarray(W - ball.center), axis=1) < 0.49
         expected = theirs[0]
@@ -211,6 +161,102 @@ def test_multipliers_are_nnls_coefficients(per_neuron):
         np.testing.assert_allclose(ours, expected, atol=1e-12)
         assert ours.shape == ((4,) if per_neuron else ())
     assert bool(jnp.all(ball.multiplier(ball.center + 0.001, gradient) == 0))
+
+
+@each_case
+def test_the_gradient_of_the_violation(name):
+    """0 inside, where a penalty asks for nothing, and outside the unit vector away from the set."""
+    case = CASES[name]
+    slope = jax.jit(jax.grad(lambda x: case.constraint.violation(case.unravel(x))))
+    for z in feasible_points(name):  # most lie on a face, where rounding decides
+        np.testing.assert_array_equal(slope(z), np.zeros(case.dim))
+    for x in np.random.default_rng(20).normal(size=(4, case.dim)):
+        away = x - np.asarray(projection(name)(x))
+        expected = away / max(np.linalg.norm(away), 1e-300)
+        np.testing.assert_allclose(slope(x), expected, atol=1e-9)
+
+
+def test_the_gradient_of_a_violation_of_which_one_part_is_zero():
+    sets = nl.Product(W=nl.Ball(jnp.zeros((2, 2)), 1.0), v=nl.Free())
+    gradient = jax.grad(sets.violation)(nl.Params(2 * jnp.eye(2), jnp.ones(2)))
+    np.testing.assert_allclose(gradient.W, jnp.eye(2) / 2**0.5, rtol=1e-12)
+    np.testing.assert_array_equal(gradient.v, np.zeros(2))
+
+
+# What a set says of itself.
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "product" not in name])
+def test_a_description_is_enough_for_the_verifier(name):
+    """The verifier, which shares no code with the set, projects on what the set describes."""
+    case = CASES[name]
+    described = case.constraint.describe()
+    if name in ("balls of columns", "cone of places"):
+        assert described is None and case.constraint.as_ball() is None
+        return
+    kind, arrays = described
+    names, project, rays = verifier.SETS[kind]
+    assert set(arrays) == set(names) and rays == case.constraint.scalable
+    arrays = {key: np.asarray(value) for key, value in arrays.items()}
+    for x in np.random.default_rng(21).normal(size=(6, case.dim)):
+        theirs = project(np.asarray(case.unravel(x)), **arrays)
+        np.testing.assert_allclose(theirs.ravel(), projection(name)(x), atol=1e-12)
+
+
+def test_which_sets_are_balls_and_which_do_not_move():
+    W = jnp.arange(6.0).reshape(3, 2)
+    ball, rows = nl.Ball(W, 0.5), nl.Ball(W, 0.5, per_neuron=True)
+    assert ball.as_ball() is ball and rows.as_ball() is rows
+    for axis in (0, -2):
+        assert nl.OfNeurons(rows, axis=axis).as_ball() is rows
+    for axis in (1, -1):
+        turned = nl.OfNeurons(ball, axis=axis)
+        np.testing.assert_array_equal(turned.as_ball().center, W.T)
+        assert nl.OfNeurons(rows, axis=axis).as_ball() is None
+        x = 3 * jnp.ones((2, 3))
+        np.testing.assert_allclose(turned.project(x), turned.as_ball().project(x), rtol=1e-14)
+    places = nl.OfNeurons(nl.Ball(jnp.zeros((3, 8)), 0.5), axis=-2, positions=2)  # (6, 4)
+    assert places.as_ball().center.shape == (6, 4)
+    single = nl.OfNeurons(nl.Ball(jnp.ones(4), 0.5), axis=0)  # one weight a neuron
+    assert single.as_ball().center.shape == (4, 1)
+    cones = nl.PairedCone(0.1, 2.0), nl.CircularCone(jnp.array([1.0, -1.0]), 0.3)
+    for other in (*cones, nl.Pairs(), nl.Free(), nl.Fixed(W)):
+        assert other.as_ball() is None
+        assert other.is_free == isinstance(other, nl.Free)
+        assert other.is_fixed == isinstance(other, nl.Fixed)
+        turned = nl.OfNeurons(other, axis=0)
+        flags = ("is_free", "is_fixed", "scalable")
+        assert [getattr(turned, f) for f in flags] == [getattr(other, f) for f in flags]
+        assert turned.describe()[0] == other.describe()[0]
+
+
+def test_a_subclass_that_projects_otherwise_is_another_set():
+    class Half(nl.Ball):
+        def project(self, x):
+            return super().project(x).clip(0)
+
+    class Named(nl.Ball):
+        title = "the same set"
+
+    center = jnp.zeros((2, 2))
+    assert Half(center, 1.0).as_ball() is None and Half(center, 1.0).describe() is None
+    assert Named(center, 1.0).as_ball() is not None and Named(center, 1.0).describe()[0] == "Ball"
+
+
+def test_a_product_from_sets_by_path():
+    ball, cone = nl.Ball(jnp.zeros((2, 2)), 1.0), nl.PairedCone(0.1, 2.0)
+    made = as_product({"v": cone, "W": ball})
+    assert made.W is ball and made.v is cone and as_product(made) is made
+    assert as_product({"v": cone}).W.is_free and as_product({}).v.is_free
+    for wrong, got in (
+        ({"w": ball}, r"'w'\. The parameters of this network are W and v"),
+        (ball, "Ball. Pass a narrowlib.Product, or sets by path"),
+        (None, "NoneType"),
+    ):
+        with pytest.raises(ValueError, match=f"^constraint: got {got}"):
+            as_product(wrong)
+    with pytest.raises(ValueError, match=r"^W: got <class .*Ball"):
+        as_product({"W": nl.Ball})
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_nearest_point_is_scipys(name):
         ours = np.asarray(projection(name)(x))
         if np.linalg.norm(ours) < 1e-9:
             continue  # the apex: SLSQP's description of it has no gradient
-        start = _variables(case, z0)
+        start = case.shrink(z0)
         found = minimize(
             lambda u, x=x: np.sum((case.expand(u) - x) ** 2),
             start,
@@ -74,20 +74,6 @@ def test_nearest_point_is_scipys(name):
         assert np.linalg.norm(ours - x) <= np.linalg.norm(theirs - x) + 1e-7
         compared += 1
     assert compared >= 2
-
-
-def _variables(case, z):
-    """SciPy's variables for a feasible flat point: the half of a pair, and the least size."""
-    if isinstance(case.constraint, nl.Product):
-        split = case.like.W.size
-        W, v = z[:split], z[split:]
-        u = v[: v.size // 2]
-        least = [u.min()] if isinstance(case.constraint.v, nl.PairedCone) else []
-        return np.concatenate([W, u, least])
-    if isinstance(case.constraint, nl.Ball):
-        return z
-    u = z[: z.size // 2]
-    return np.append(u, u.min()) if isinstance(case.constraint, nl.PairedCone) else u
 
 
 @each_case
