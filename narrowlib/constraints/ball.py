@@ -18,7 +18,7 @@ from narrowlib._checks import (
 )
 from narrowlib._runs import runs
 from narrowlib.constraints.base import Constraint, frozen_pytree, point_and_direction, tolerance
-from narrowlib.constraints.lengths import number_in, unit_and_size
+from narrowlib.constraints.lengths import number_in, scale_and_size
 
 
 @frozen_pytree("per_neuron")
@@ -159,4 +159,5 @@ def _from_center(x: Array, center: Array, per_neuron: bool) -> tuple[Array, Arra
     if x.shape != center.shape:
         fail("center", f"shape {center.shape}", f"W has shape {x.shape}: pass a center like it.")
     delta = single_at_least(x) - single_at_least(center.astype(x.dtype))
-    return unit_and_size(delta, _axes(x.ndim, per_neuron))
+    scale, size = scale_and_size(delta, _axes(x.ndim, per_neuron))
+    return delta / scale, scale, size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,27 +15,44 @@ from narrowlib._checks import single_at_least
 Axes = tuple[int, ...] | None
 
 
-def unit_and_size(x: Array, axis: Axes = None) -> tuple[Array, Array, Array]:
-    """X divided by a power of two near its largest entry, that power, and the quotient's length.
+@partial(jax.jit, static_argnames="axis")  # one compilation where it is called outside of jit
+def scale_and_size(x: Array, axis: Axes = None) -> tuple[Array, Array]:
+    """A power of two, and the length of x over it, which is exact to rounding.
 
-    The division is exact, and the length lies between 1/2 and 2√N, or is 0 where x is. Half
-    precision is computed with in single.
+    The power is 1 unless squares over- or underflow: then it lies near the largest entry, and
+    another pass over x is needed. Half precision is computed with in single.
     """
     x = single_at_least(x)
+    square = jnp.sum(x**2, axis=axis, keepdims=True)
+    limits = jnp.finfo(x.dtype)
+    least = limits.tiny / limits.eps**2  # what vanishes under it counts for nothing beside it
+    within = jnp.all((square > least) & (square <= limits.max))  # NaN is not
+    return jax.lax.cond(within, _plain, partial(_scaled, axis=axis), x, square)
+
+
+def _plain(x: Array, square: Array) -> tuple[Array, Array]:
+    return jnp.ones_like(square), _root(square)
+
+
+def _scaled(x: Array, square: Array, *, axis: Axes) -> tuple[Array, Array]:
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
     exponent = jnp.frexp(largest)[1] - 1
-    scale = jnp.maximum(jnp.ldexp(jnp.ones_like(largest), exponent), jnp.finfo(x.dtype).tiny)
+    tiny = jnp.finfo(x.dtype).tiny
+    # a compiler may multiply by the inverse instead: neither may be subnormal
+    scale = jnp.clip(jnp.ldexp(jnp.ones_like(largest), exponent), tiny, 0.5 / tiny)
     scale = jnp.where(largest > 0, scale, 1)
-    unit = x / scale
-    square = jnp.sum(unit**2, axis=axis, keepdims=True)
+    return scale, _root(jnp.sum((x / scale) ** 2, axis=axis, keepdims=True))
+
+
+def _root(square: Array) -> Array:
+    """With a finite gradient at 0: with none."""
     at_zero = square == 0  # NaN is not
-    size = jnp.where(at_zero, 0, jnp.sqrt(jnp.where(at_zero, 1, square)))
-    return unit, scale, size
+    return jnp.where(at_zero, 0, jnp.sqrt(jnp.where(at_zero, 1, square)))
 
 
 def length(x: Array) -> Array:
     """The Euclidean length of all entries."""
-    _, scale, size = unit_and_size(x)
+    scale, size = scale_and_size(x)
     return (scale * size).reshape(())
 
 

@@ -45,6 +45,10 @@ def test_scaling_by_a_power_of_two_scales_the_bits(dtype, power):
         np.testing.assert_array_equal(scaled, s * plain)
     np.testing.assert_allclose(circular(s * v, s * axis), s * circular(v, axis), rtol=1e-5)
     assert float(length(s * x) / s) == pytest.approx(np.linalg.norm(FAR), rel=1e-6)
+    largest = jnp.asarray(0.75 * float(jnp.finfo(dtype).max), dtype)
+    assert length(jnp.stack([0 * largest, largest])) == largest
+    out = nl.project_ball(largest[None], center=jnp.zeros(1, dtype), radius=radius)
+    np.testing.assert_array_equal(out, radius[None])
 
 
 def test_multipliers_and_tangents_of_tiny_and_huge_balls():
