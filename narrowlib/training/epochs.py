@@ -24,6 +24,7 @@ from narrowlib.training.minibatches import batches_of_epoch
 Loss = Callable[[Array, Array], Array]
 Functions = tuple[tuple[str, Loss], ...]
 EVALUATED = 1000  # samples that are evaluated together
+LONGEST = 200  # characters of another library's error
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -172,9 +173,10 @@ def _projected(path: str, constraint: Constraint, leaf: Array) -> Array:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in a line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0] if lines[0].endswith(".") else f"{lines[0]}."
+    """What an error of another library says, in a line that is not too long."""
+    line, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    line = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    return line if line.endswith(".") else f"{line}."
 
 
 @partial(jax.jit, static_argnames=("program", "epochs"))

@@ -60,11 +60,12 @@ def carry_out(plan: Plan, course: Course, folder: Any, progress: bool | None) ->
         folder: for checkpoints; None for none.
         progress: see `progress_bar`.
     """
-    state, saved = plan.start, None
+    state, saved, validation = plan.start, None, None
     with contextlib.ExitStack() as stack:
         if folder is not None:
             saved = stack.enter_context(open_checkpoints(folder, _name(plan)))
-            state = _resumed(plan, course, saved)
+            validation = data_hash(*plan.held_out) if plan.held_out else None
+            state = _resumed(plan, course, saved, validation)
         bar = stack.enter_context(progress_bar(plan.epochs, shown=progress))
         while (done := int(state.num_epochs)) < plan.epochs and not course.ended():
             now = min(plan.report_every - done % plan.report_every, plan.epochs - done)
@@ -75,7 +76,7 @@ def carry_out(plan: Plan, course: Course, folder: Any, progress: bool | None) ->
             here = state.params, state.rest
             course.report(done + now, new, _validate(plan, *here), here)
             if saved is not None:
-                saved.save(_to_save(plan, state, course))
+                saved.save(_to_save(state, course, validation))
             bar(done + now, float(new[-1]))
     return _end(plan, state, course)
 
@@ -98,14 +99,15 @@ def _name(plan: Plan) -> str:
     return fingerprint(given, behaviour(plan.program, start, plan.X, plan.y))
 
 
-def _to_save(plan: Plan, state: TrainingState, course: Course) -> Saved:
-    notes = {"records": course.records, "stopped": course.stopped}
-    notes["validation"] = data_hash(*plan.held_out) if plan.held_out else None
+def _to_save(state: TrainingState, course: Course, validation: str | None) -> Saved:
+    notes = {"records": course.records, "stopped": course.stopped, "validation": validation}
     losses = np.concatenate(course.losses)
     return Saved(int(state.num_epochs), state, course.best, losses, notes)
 
 
-def _resumed(plan: Plan, course: Course, saved: Checkpoints) -> TrainingState:
+def _resumed(
+    plan: Plan, course: Course, saved: Checkpoints, validation: str | None
+) -> TrainingState:
     """The state and the course of the newest checkpoint, or of the start where there is none."""
     start = plan.start
     found = saved.latest(Saved(0, start, (start.params, start.rest), np.zeros(0), {}))
@@ -114,7 +116,7 @@ def _resumed(plan: Plan, course: Course, saved: Checkpoints) -> TrainingState:
     if found.epoch > plan.epochs:
         mend = f"The folder holds {found.epoch} epochs: pass at least that, or another."
         fail("epochs", plan.epochs, mend)
-    if plan.held_out and found.notes["validation"] not in (None, data_hash(*plan.held_out)):
+    if validation and found.notes["validation"] not in (None, validation):
         mend = "The run in the folder was validated on others: pass those, or an empty folder."
         fail("validation", "other data", mend)
     course.best, course.losses = found.best, [found.losses]

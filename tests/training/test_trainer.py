@@ -149,6 +149,33 @@ def test_divergence_keeps_the_last_good_weights():
     assert quiet.result is nl.RESULTS.non_finite
 
 
+class Box(nl.Constraint):
+    """A set as a reader writes it: no more than a projection."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def project(self, x):
+        return jnp.clip(x, -self.size, self.size)
+
+
+def test_a_set_of_ones_own():
+    start, X, y = data()
+    boxes = {"W": Box(0.1), "v": lambda start: Box(abs(start).max() / 2)}
+    trainer = nl.ConstrainedTrainer(optax.sgd(0.2), boxes)
+    run = trainer.fit(nl.OneHiddenLayer(start), X, y, epochs=4)
+    most = abs(start.v).max() / 2
+    W, v = np.clip(start.W, -0.1, 0.1), np.clip(start.v, -most, most)
+    for _ in range(4):
+        g = jax.grad(nl.loss)(nl.Params(W, v), X, y)
+        W = np.clip(W - 0.2 * g.W, -0.1, 0.1)
+        v = np.clip(v - 0.2 * g.v, -most, most)
+    np.testing.assert_allclose(run.module.params.W, W, atol=1e-12)
+    np.testing.assert_allclose(run.module.params.v, v, atol=1e-12)
+    assert trainer.violation(run.module, nl.OneHiddenLayer(start)) == 0
+    assert trainer.violation(nl.OneHiddenLayer(start), nl.OneHiddenLayer(start)) > 0.1
+
+
 def test_the_given_module_is_left_alone_and_compiled_once():
     start, X, y = data()
     module = nl.OneHiddenLayer(start)
