@@ -9,9 +9,7 @@ import jax
 import numpy as np
 from scipy.optimize import nnls
 
-from narrowlib.constraints.ball import Ball
 from narrowlib.constraints.base import Product
-from narrowlib.constraints.paired import PairedCone
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import Verdict, exercise, near, numeric_exercise, weights_of
 from narrowlib.network.starts import mirrored_lecun
@@ -96,13 +94,13 @@ def _rays_without_a_mirror(answer: Any) -> Verdict:
     """The bound of the proposition, from NumPy and nnls, at least 0.3."""
     if not isinstance(answer, Product):
         return Verdict(False, "Pass the Product.")
-    ball, cone = answer.W, answer.v
-    if not isinstance(ball, Ball) or not isinstance(cone, PairedCone):
-        return Verdict(False, "W should be in a Ball, v in a PairedCone.")
+    ball, (kind, cone) = answer.W.as_ball(), answer.v.describe() or ("", {})
+    if ball is None or ball.per_neuron or kind != "PairedCone":
+        return Verdict(False, "W should be in one Ball, v in a PairedCone.")
     center = np.asarray(ball.center, float)
     if center.shape != (4, 8):
         return Verdict(False, f"The centre should be 4 × 8; yours is {center.shape}.")
-    radius, zeta, kappa = (float(a) for a in (ball.radius, cone.zeta, cone.kappa))
+    radius, zeta, kappa = (float(a) for a in (ball.radius, cone["zeta"], cone["kappa"]))
     if radius < 1e-3 * (1 - 1e-9) or zeta <= 0 or kappa != 2:
         return Verdict(False, "The radius should be at least 0.001, ζ > 0 and κ = 2.")
     with jax.enable_x64(True):

@@ -11,13 +11,15 @@ import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Self, overload
+from typing import Any, TypeVar, overload
 
 import jax
 import numpy as np
 
 from narrowlib._checks import check_path, fail, is_traced, shown
 from narrowlib._files import write_whole
+
+Kind = TypeVar("Kind", bound="Table")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -75,7 +77,7 @@ class Table(Sequence[dict[str, Any]]):
     @overload
     def __getitem__(self, index: int) -> dict[str, Any]: ...
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self: Kind, index: slice) -> Kind: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, str):
             self._check_names("column", [index])
@@ -101,7 +103,7 @@ class Table(Sequence[dict[str, Any]]):
         """
         return {name: _column([row.get(name) for row in self.rows]) for name in self.names}
 
-    def where(self, /, **wanted: Any) -> Self:
+    def where(self: Kind, /, **wanted: Any) -> Kind:
         """The table of the rows whose entries equal those named.
 
         Args:
