@@ -435,10 +435,6 @@ RECORDS = {
 ASKED_BY_THE_LIBRARY = {"as_ball", "at", "cross_section", "describe", "least_scale"}
 
 PENDING: dict[str, str] = {  # rows that are still to be mended
-    "OfNeurons.project": "a kernel without rows",
-    "OfNeurons.violation": "a kernel without rows",
-    "OfNeurons.tangent": "a kernel without rows, or in the other byte order",
-    "OfNeurons.normal_cone_residual": "a kernel without rows, or in the other byte order",
     "ProjectedGradient": "ray_scaling and a class of step sizes",
     "ProjectedGradient.run": "throw",
     "ProjectedGaussNewton.run": "throw",

@@ -25,7 +25,13 @@ from jaxtyping import Array, ArrayLike, Shaped
 
 from narrowlib._checks import check_bool, check_int, check_number, fail, float_array
 from narrowlib.constraints.ball import Ball
-from narrowlib.constraints.base import Constraint, CrossSection, check_constraint, frozen_pytree
+from narrowlib.constraints.base import (
+    Constraint,
+    CrossSection,
+    check_constraint,
+    frozen_pytree,
+    point_and_direction,
+)
 from narrowlib.constraints.circular import CircularCone
 
 AXES = 32  # more than any array has
@@ -134,7 +140,9 @@ class OfNeurons(Constraint):
         return self.constraint.is_fixed
 
     def _rows(self, x: Array) -> Array:
-        return neuron_rows(float_array("x", x, None), self.axis, self.positions)
+        if x.size == 0:
+            fail("x", f"shape {x.shape}", "Pass a kernel of at least one weight.")
+        return neuron_rows(x, self.axis, self.positions)
 
     def _kernel(self, rows: Array, like: Array) -> Array:
         return from_neuron_rows(rows, like, self.axis, self.positions)
@@ -144,11 +152,12 @@ class OfNeurons(Constraint):
         return self._kernel(self.constraint.project(self._rows(x)), x)
 
     def tangent(self, x: Array, direction: Array) -> Array:
+        x, direction = point_and_direction(x, direction)
         moved = self.constraint.tangent(self._rows(x), self._rows(direction))
         return self._kernel(moved, x)
 
     def least_scale(self, x: Array) -> Array:
-        return self.constraint.least_scale(self._rows(x))
+        return self.constraint.least_scale(self._rows(float_array("x", x, None)))
 
     def _plain(self) -> Constraint | None:
         """The same set of matrices (or vectors) without a layout, where there is one."""
