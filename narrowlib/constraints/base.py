@@ -22,7 +22,8 @@ from jaxtyping import Array
 
 from narrowlib._checks import check_finite, fail, float_array, is_concrete, shown
 from narrowlib.constraints.lengths import length
-from narrowlib.constraints.pytrees import ensure_pytree, frozen_pytree
+from narrowlib.constraints.own import alike, ensure_pytree
+from narrowlib.constraints.pytrees import frozen_pytree
 from narrowlib.network.model import Params, check_params
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Constraint:
     pytree, all else about it is fixed when a program is compiled. With `frozen_pytree` numbers are
     leaves too.
 
-    A subclass that changes `project`, `tangent` or `violation` of a set describes itself anew.
+    A subclass that changes `project`, `tangent` or `violation` must describe itself anew.
 
     Example:
         >>> import jax.numpy as jnp
@@ -93,6 +94,8 @@ class Constraint:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "project" in vars(cls):
+            cls.project = alike(cls.project)  # pyright: ignore[reportAttributeAccessIssue]
         if any(name in vars(cls) for name in PROJECTS):
             for name in set(DESCRIBES) - set(vars(cls)):
                 setattr(cls, name, vars(Constraint)[name])
@@ -252,8 +255,8 @@ class Product:
     v: Constraint
 
     def __post_init__(self) -> None:
-        for name, part in (("W", self.W), ("v", self.v)):
-            check_constraint(name, part)
+        check_constraint("W", self.W)
+        check_constraint("v", self.v)
 
     def project(self, params: Params) -> Params:
         """The nearest feasible parameters."""
@@ -268,9 +271,8 @@ class Product:
     def normal_cone_residual(self, params: Params, gradient: Params) -> Array:
         """dist(−gradient, N(params)): zero exactly at KKT points."""
         params, gradient = check_params(params), check_params(gradient, "gradient")
-        in_W = self.W.normal_cone_residual(params.W, gradient.W)
-        in_v = self.v.normal_cone_residual(params.v, gradient.v)
-        return length(jnp.stack([in_W, in_v]))
+        pairs = ((self.W, params.W, gradient.W), (self.v, params.v, gradient.v))
+        return length(jnp.stack([part.normal_cone_residual(x, g) for part, x, g in pairs]))
 
 
 def as_product(constraint: Any) -> Product:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import nnx
 from jaxtyping import Array
@@ -58,7 +59,7 @@ def project_by_path(sets: Mapping[str, Constraint], params: Any) -> Any:
 
 
 def check_sets(sets: Mapping[str, Constraint], params: Any, name: str = "constraint") -> None:
-    """Refuse a path that the parameters lack, and a set that does not keep shape and precision."""
+    """Refuse a path that the parameters lack, and a set that does not fit its parameter."""
     leaves, _ = named_leaves(params)
     masked = _masked(params)
     for path, constraint in sets.items():
@@ -69,12 +70,10 @@ def check_sets(sets: Mapping[str, Constraint], params: Any, name: str = "constra
 
 
 def check_fits(name: str, constraint: Constraint, x: Any) -> None:
-    """Refuse a set whose projection changes the shape or the precision of a parameter."""
-    found = jax.eval_shape(constraint.project, x)
-    if not hasattr(found, "shape") or (found.shape, found.dtype) != (x.shape, x.dtype):
-        got = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else "no array"
-        fail(
-            name,
-            f"a projection of {x.dtype}{list(x.shape)} to {got}",
-            "Let project return an array of the shape and dtype of its argument.",
-        )
+    """Refuse a set that cannot project a parameter, without projecting it."""
+    try:
+        jax.eval_shape(constraint.project, x)
+    except (TypeError, ValueError) as error:
+        line, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        mend = f"It cannot project a parameter of shape {jnp.shape(x)}: {line}"
+        fail(name, type(constraint).__name__, mend)

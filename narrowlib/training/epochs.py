@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from narrowlib._checks import fail
 from narrowlib.constraints.base import Constraint
+from narrowlib.constraints.paths import named_leaves, project_by_path
 from narrowlib.solvers.result import RESULTS
 from narrowlib.training.minibatches import batches_of_epoch
 
@@ -31,12 +32,6 @@ def path_name(path: tuple[Any, ...]) -> str:
     """Keys of dictionaries and lists, joined by dots; the variable's own field is left out."""
     keys = (getattr(key, "key", getattr(key, "idx", None)) for key in path)
     return ".".join(str(key) for key in keys if key is not None)
-
-
-def named_leaves(params: Any) -> tuple[dict[str, Array], Any]:
-    """The arrays of an NNX state by path, and the structure that takes them back in order."""
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(params)
-    return {path_name(path): leaf for path, leaf in leaves}, treedef
 
 
 def parameters_by_path(module: Any) -> dict[str, Array]:
@@ -126,13 +121,6 @@ def settled(leaf: Any) -> Array:
     """A leaf as an array whose type is its own, so that the first epochs compile all epochs."""
     leaf = leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
     return jnp.asarray(leaf, leaf.dtype) if getattr(leaf, "weak_type", False) else leaf
-
-
-def project_by_path(constraints: dict[str, Constraint], params: Any) -> Any:
-    """The nearest feasible parameters."""
-    leaves, treedef = named_leaves(params)
-    moved = [constraints[k].project(x) if k in constraints else x for k, x in leaves.items()]
-    return alike(jax.tree.unflatten(treedef, moved), params)
 
 
 def first_state(

@@ -223,7 +223,7 @@ def test_parts_of_a_deeper_module():
         ),
         (
             lambda: nl.projected(optax.sgd(0.1), {"W": nl.Ball(START.W[:2], 1.0)}).init(START),
-            r"center: got shape \(2, 8\)",
+            r"constraint\['W'\]: got Ball\. It cannot project .*center: got shape \(2, 8\)",
         ),
         (
             lambda: sgd(SET.W).init(START),
@@ -236,21 +236,24 @@ def test_what_is_refused(call, words):
         call()
 
 
-def test_a_set_must_keep_shape_and_precision():
+def test_a_set_keeps_shape_and_is_given_the_precision():
     class Column(nl.Constraint):
         def project(self, x):
             return x[:, None]
-
-    class Single(nl.Constraint):
-        def project(self, x):
-            return x.astype(jnp.float32)
 
     class Nothing(nl.Constraint):
         def project(self, x):
             pass
 
-    for wrong, got in ((Column, r"float64\[4, 1\]"), (Single, "float32"), (Nothing, "no array")):
-        with pytest.raises(
-            ValueError, match=rf"^constraint\['v'\]: got a projection of float64\[4\] to {got}"
-        ):
+    class Single(nl.Constraint):
+        def project(self, x):
+            return np.asarray(x, np.float32)
+
+    for wrong, got in ((Column, r"an array of float64 of shape \(4, 1\)"), (Nothing, "None")):
+        words = rf"constraint: got {wrong.__name__}, whose projection is {got}\. Let its method"
+        with pytest.raises(ValueError, match=rf"^{words} project return an array of shape \(4,\)"):
+            wrong().project(START.v)
+        longer = rf"^constraint\['v'\]: got {wrong.__name__}\. It cannot project .*{words}"
+        with pytest.raises(ValueError, match=longer):
             nl.projected(optax.sgd(0.1), {"v": wrong()}).init(START)
+    assert Single().project(START.v).dtype == START.v.dtype
