@@ -52,7 +52,7 @@ def prepare(implementation: str, problem: dict[str, Any]) -> tuple[Callable, Cal
 
         return call, digest
     if "least" in implementation:  # from the start that `interpolate` chooses
-        start = nl.interpolate(data.X, data.y, key=key, width=m, throw=False).state
+        start = nl.interpolate(data.X, data.y, key=key, width=m, throw=False).stats["start"]
         return peers.least_squares(start, data.X, data.y, FINISHED), dict
     start = nl.mirrored_lecun(key, d=data.X.shape[1], m=m)
     return peers.lbfgs(start, data.X, data.y, FINISHED), dict

@@ -79,8 +79,7 @@ from narrowlib.solvers.levenberg_marquardt import levenberg_marquardt as levenbe
 from narrowlib.solvers.projected_gauss_newton import GaussNewtonState as GaussNewtonState
 from narrowlib.solvers.projected_gauss_newton import ProjectedGaussNewton as ProjectedGaussNewton
 from narrowlib.solvers.projected_gradient import ProjectedGradient as ProjectedGradient
-from narrowlib.solvers.projected_step import Evaluation as Evaluation
-from narrowlib.solvers.projected_step import ProjectedGradientState as ProjectedGradientState
+from narrowlib.solvers.projected_gradient import ProjectedGradientState as ProjectedGradientState
 from narrowlib.solvers.result import RESULTS as RESULTS
 from narrowlib.solvers.result import Solution as Solution
 from narrowlib.solvers.result import SolverError as SolverError

@@ -48,7 +48,10 @@ def runs(where: Where) -> Callable[[Function], Function]:
                 if where == "host":
                     mend = f"Call {name} outside of jit, vmap and grad: it looks at values."
                     fail(traced[0] if traced else name, "traced values", mend)
-                args, kwargs = jax.tree.map(lambda x: _no_grad(x, name), (args, kwargs))
+                mend = (
+                    "It stops where its values tell it to: differentiate a fixed number of steps."
+                )
+                args, kwargs = without_derivative((args, kwargs), name, mend)
             return function(*args, **kwargs)
 
         checked.runs = where  # pyright: ignore[reportAttributeAccessIssue]
@@ -60,7 +63,12 @@ def runs(where: Where) -> Callable[[Function], Function]:
     return decorate
 
 
-def _no_grad(x: Any, name: str) -> Any:
+def without_derivative(tree: Any, name: str, mend: str) -> Any:
+    """The same values; whoever asks for a derivative in them is told what to do instead."""
+    return jax.tree.map(lambda x: _no_grad(x, name, mend), tree)
+
+
+def _no_grad(x: Any, name: str, mend: str) -> Any:
     """The same value, whose derivative is asked for in vain."""
     if not isinstance(x, jax.core.Tracer) or not jnp.issubdtype(x.dtype, jnp.floating):
         return x
@@ -71,7 +79,6 @@ def _no_grad(x: Any, name: str) -> Any:
 
     @same.defjvp
     def refuse(primals: Any, tangents: Any) -> Any:
-        mend = "It stops where its values tell it to: differentiate a fixed number of steps."
         fail(name, "a derivative to take", mend)
 
     return same(x)

@@ -84,7 +84,7 @@ TABLE = [
     case(nl.levenberg_marquardt, P, X[:, :5], Y, says=("X", "(12, 5)", "pass X of shape (n, 8)")),
     case(nl.levenberg_marquardt, P, BAD_X, Y, says=("X", "1 entries that are NaN", "Remove")),
     case(nl.levenberg_marquardt, P, X, Y, max_steps=0, says=("max_steps", "0", "at least 1")),
-    case(nl.levenberg_marquardt, P, X, Y, tol=0, says=("tol", "0", "above 0")),
+    case(nl.levenberg_marquardt, P, X, Y, tol=-1, says=("tol", "-1", "at least 0")),
     # the landscape
     case(nl.hvp, P, X, Y, P._replace(W=P.W[:, :2]),
          says=("direction.W", "float64 of shape (4, 2)", "of shape (4, 8)")),
@@ -97,7 +97,7 @@ TABLE = [
     case(nl.stationary_point, P, X, Y, within=0.0, says=("within", "0", "above 0")),
     case(nl.trust_region_newton, P, BAD_X, Y, says=("X", "1 entries that are NaN", "Remove")),
     case(nl.trust_region_newton, P, X, Y, max_steps=0, says=("max_steps", "0", "at least 1")),
-    case(nl.trust_region_newton, P, X, Y, tol=0.0, says=("tol", "0", "above 0")),
+    case(nl.trust_region_newton, P, X, Y, tol=-0.1, says=("tol", "-0.1", "at least 0")),
     case(nl.sigma_min_path, P, X, says=("params.W", "shape (4, 8)", "3 axes")),
     case(nl.sigma_min_path, LINE._replace(v=LINE.v[:1]), X,
          says=("params", "v (1, 4)", "same time axis")),
@@ -211,9 +211,11 @@ TABLE = [
     case(nl.interpolate, BAD_X, Y, key=KEY, says=("X", "1 entries", "Remove or fill")),
     case(nl.interpolate, X, BAD_Y, key=KEY, says=("y", "1 entries", "Remove or fill")),
     case(nl.interpolate, X[:0], Y[:0], key=KEY, says=("X", "shape (0, 8)", "at least one")),
+    case(nl.interpolate, X, Y, says=("key", "None", "a JAX random key")),
+    case(nl.interpolate, X, Y, state=P, says=("state", "Params", "MinimumNormState")),
     case(nl.interpolate, X, Y, key=KEY, width=5, says=("width", "5", "even number")),
     case(nl.interpolate, X, Y, key=KEY, scale=-1.0, says=("scale", "-1", "above 0")),
-    case(nl.interpolate, X, Y, key=KEY, tol=0.0, says=("tol", "0", "above 0")),
+    case(nl.interpolate, X, Y, key=KEY, tol=-1e-9, says=("tol", "-1e-09", "at least 0")),
     case(nl.interpolate, X, Y, key=KEY, max_steps=0, says=("max_steps", "0", "at least 1")),
     case(nl.interpolate, X.at[3].set(X[1]), Y, key=KEY,
          says=("y", "at sample 1", "No function fits both")),
@@ -310,7 +312,7 @@ def test_the_table_covers_every_public_function():
     covered = {getattr(row.values[0], "__qualname__", "").split(".")[0] for row in TABLE}
     # no argument to get wrong, records without checks, and what has tests of its own
     elsewhere = {
-        "Activation", "Certificate", "Constraint", "Dataset", "Evaluation", "ExistenceCertificate",
+        "Activation", "Certificate", "Constraint", "Dataset", "ExistenceCertificate",
             "frozen_pytree",
         "ExistenceProof", "Experiment", "Extremes", "Fixed",
         "Free", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
@@ -327,7 +329,7 @@ def test_one_sample_has_one_axis_too_few_but_traced_values_pass():
     """Checks of values look at numbers only: under jit the same calls go through."""
     traced = jax.jit(lambda r: nl.project_ball(P.W, center=P.W, radius=r))(-1.0)
     assert traced.shape == P.W.shape
-    assert jax.jit(lambda x: SOLVER.init(P, x, Y).evaluation.loss)(BAD_X).shape == ()
+    assert jax.jit(lambda x: SOLVER.init(P, x, Y).loss)(BAD_X).shape == ()
 
 
 def test_entries_whose_sum_overflows_are_finite():

@@ -19,7 +19,7 @@ CHOSEN = (
     "constraints/test_constraints.py::test_at_the_apex_the_tangent_cone_is_the_cone",
     "certificates/test_kkt_theory.py::test_the_radius_is_compared_strictly",
     "constraints/test_projected.py::test_plain_sgd_is_projected_gradient",
-    "solvers/test_interpolate.py::test_the_state_is_the_start_and_only_W_moves",
+    "solvers/test_interpolate.py::test_the_start_is_kept_and_only_W_moves",
     "certificates/test_existence.py::test_the_verdict_turns_at_a_half",
     "certificates/test_kkt.py::test_not_stationary",
 )

@@ -180,6 +180,9 @@ def project_paired_cone(
     return from_pairs(u).astype(v.dtype)
 
 
+SMALL = 64  # so many breakpoints are tried at once: faster than a search up to here
+
+
 def cone_threshold(
     low: Float[Array, " p"], high: Float[Array, " q"], kappa: float | Float[Array, ""]
 ) -> Float[Array, ""]:
@@ -217,6 +220,8 @@ def cone_bounds(
     def first_not(points: Array, condition: Callable[[Array], Array]) -> Array:
         """The index of the first point at which a condition that holds at first fails."""
         size = points.shape[0]
+        if size <= SMALL:
+            return jnp.sum(condition(jax.vmap(slope)(points)), dtype=int)
 
         def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
             left, right = bounds

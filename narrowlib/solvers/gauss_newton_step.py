@@ -24,9 +24,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from narrowlib.constraints.ball import Ball
 from narrowlib.constraints.base import Product
-from narrowlib.network.linearization import output_features, pull_back, tangent_kernel
+from narrowlib.network.linearization import Linearization
 from narrowlib.network.model import Params
 
 FILL = 0.9  # the share of the ball's radius that a step fills where v makes room
@@ -36,43 +35,10 @@ SECULAR_STEPS, SECULAR_TOL = 30, 1e-12
 Solve = Callable[[Array, Array], Array]
 
 
-class Linear(NamedTuple):
-    """The network at one point, as far as a step needs it.
-
-    Args:
-        slope: σ′(X Wᵀ), shape (n, m).
-        v: output weights, shape (m,) or (m, K).
-        X: samples, shape (n, d).
-    """
-
-    slope: Array
-    v: Array
-    X: Array
-
-    def forward(self, S: Array) -> Array:
-        """J vec S, shaped like the outputs."""
-        return (self.slope * (self.X @ S.T)) @ self.v
-
-    def back(self, r: Array) -> Array:
-        """Jᵀ r, shaped like W; r may be flat."""
-        r = r.reshape(self.X.shape[0], *self.v.shape[1:])
-        return pull_back(self.slope, self.v, r).T @ self.X
-
-    def features(self) -> Array:
-        """A row for each output of each sample, as `tangent_kernel` takes them."""
-        return output_features(self.slope, self.v)
-
-    def gram_diagonal(self) -> Array:
-        """The diagonal of J Jᵀ; its mean is the mean eigenvalue."""
-        features = self.features()
-        outputs = features.shape[0] // self.X.shape[0]
-        return jnp.repeat(jnp.sum(self.X**2, axis=1), outputs) * jnp.sum(features**2, axis=1)
-
-
-def gram_solver(at: Linear, XX: Array | None) -> Solve:
+def gram_solver(at: Linearization, XX: Array | None) -> Solve:
     """(J Jᵀ + shift I)⁻¹ B for the columns of B: by Cholesky, or matrix-free where XX is None."""
     if XX is not None:
-        kernel = tangent_kernel(XX, at.features())
+        kernel = at.gram(XX)
 
         def factorised(shift: Array, B: Array) -> Array:
             shifted = kernel.at[jnp.diag_indices(kernel.shape[0])].add(shift)
@@ -81,11 +47,11 @@ def gram_solver(at: Linear, XX: Array | None) -> Solve:
 
         return factorised
 
-    diagonal = at.gram_diagonal()
+    diagonal, outputs = at.gram_diagonal, at.outputs.shape
 
     def matrix_free(shift: Array, B: Array) -> Array:
         def product(b: Array) -> Array:
-            return at.forward(at.back(b)).reshape(-1) + shift * b
+            return at.jvp(at.vjp(b.reshape(outputs))).reshape(-1) + shift * b
 
         def one(b: Array) -> Array:
             return jax.scipy.sparse.linalg.cg(
@@ -116,44 +82,42 @@ class Attempt(NamedTuple):
 def attempt(
     constraint: Product,
     params: Params,
-    phi: Array,
-    slope: Array,
+    at: Linearization,
     r: Array,
-    X: Array,
     XX: Array | None,
     damping: Array,
 ) -> Attempt:
-    """The constrained step at damping λ; phi and slope are σ and σ′ of X Wᵀ, r the residual."""
-    at = Linear(slope, params.v, X)
+    """The constrained step at damping λ; r is the residual."""
     solve = gram_solver(at, XX)
-    damping = jnp.maximum(damping, jnp.finfo(r.dtype).eps * jnp.sum(at.gram_diagonal()))
-    ball = constraint.W
-    if not isinstance(ball, Ball):
-        move, promised = _free(at, solve, r.reshape(-1), damping)
+    damping = jnp.maximum(damping, jnp.finfo(r.dtype).eps * jnp.sum(at.gram_diagonal))
+    ball = constraint.W.as_ball()
+    if ball is None:
+        move, promised = _free(at, solve, r, damping)
         return Attempt(Params(params.W + move, params.v), promised, damping, jnp.ones_like(damping))
     delta, radius = params.W - ball.center, jnp.asarray(ball.radius, r.dtype)
     if constraint.v.scalable:
-        q = (phi @ params.v - at.forward(delta)).reshape(-1)
-        new, ray, promised = _make_room(at, solve, delta, r.reshape(-1), q, radius, damping)
+        new, ray, promised = _make_room(at, solve, delta, r, radius, damping)
     else:
-        new, promised = _secular(at, solve, delta, r.reshape(-1), radius, damping)
+        new, promised = _secular(at, solve, delta, r, radius, damping)
         ray = jnp.ones_like(damping)
-    W = constraint.W.project(ball.center + new)  # moves it by rounding only
+    W = ball.project(ball.center + new)  # moves it by rounding only
     return Attempt(Params(W, ray * params.v), promised, damping, ray)
 
 
-def _free(at: Linear, solve: Solve, r: Array, damping: Array) -> tuple[Array, Array]:
-    multipliers = solve(damping, -r[:, None])[:, 0]
+def _free(at: Linearization, solve: Solve, r: Array, damping: Array) -> tuple[Array, Array]:
+    multipliers = solve(damping, -r.reshape(-1, 1))[:, 0]
     left = damping * multipliers  # minus what the linear model leaves of the residual
-    return at.back(multipliers), jnp.sum(r**2) - jnp.sum(left**2)
+    return at.vjp(multipliers.reshape(r.shape)), jnp.sum(r**2) - jnp.sum(left**2)
 
 
 def _make_room(
-    at: Linear, solve: Solve, delta: Array, r: Array, q: Array, radius: Array, damping: Array
+    at: Linearization, solve: Solve, delta: Array, r: Array, radius: Array, damping: Array
 ) -> tuple[Array, Array, Array]:
     """Δ′, α and the promise, with the least α that keeps Δ′ in the ball."""
-    multipliers = solve(damping, -jnp.stack([r, q], axis=1))
-    first, each = at.back(multipliers[:, 0]), at.back(multipliers[:, 1])
+    q = at.outputs - at.jvp(delta)
+    sides = jnp.stack([r.reshape(-1), q.reshape(-1)], axis=1)
+    multipliers = solve(damping, -sides)
+    first, each = (at.vjp(multipliers[:, i].reshape(r.shape)) for i in range(2))
     goal = delta + first
     inside = jnp.sum(goal**2) <= radius**2
     # ‖goal + a·each‖² = c² (1 + a)²: A a² + 2 B a + C = 0 with C > 0 outside the ball
@@ -171,16 +135,15 @@ def _make_room(
 
 
 def _secular(
-    at: Linear, solve: Solve, delta: Array, r: Array, radius: Array, damping: Array
+    at: Linearization, solve: Solve, delta: Array, r: Array, radius: Array, damping: Array
 ) -> tuple[Array, Array]:
     """Δ′ and the promise for fixed v: (JᵀJ + κI) Δ′ = g, with κ = λ, or more so that it fits."""
-    linear = at.forward(delta).reshape(-1)
-    g = at.back(linear - r) + damping * delta
+    g = at.vjp(at.jvp(delta) - r) + damping * delta
 
     def inverse(kappa: Array, z: Array) -> Array:
         # (JᵀJ + κI)⁻¹ z, by the residual's side of the matrix
-        back = solve(kappa, at.forward(z).reshape(-1, 1))[:, 0]
-        return (z - at.back(back)) / kappa
+        back = solve(kappa, at.jvp(z).reshape(-1, 1))[:, 0]
+        return (z - at.vjp(back.reshape(r.shape))) / kappa
 
     def too_long(carry: tuple[Array, Array, Array]) -> Array:
         i, _, new = carry
@@ -197,5 +160,5 @@ def _secular(
     _, _, new = jax.lax.while_loop(too_long, newton, first)
     size = jnp.linalg.norm(new)
     new = new * jnp.minimum(1, radius / size)
-    left = r + at.forward(new - delta).reshape(-1)
+    left = r + at.jvp(new - delta)
     return new, jnp.sum(r**2) - jnp.sum(left**2)

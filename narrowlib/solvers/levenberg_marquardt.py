@@ -15,24 +15,50 @@ there J is formed, and $\Delta = -(J^\top J + \lambda I)^{-1} J^\top r$ is used,
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_int, check_number
+from narrowlib._runs import runs
+from narrowlib.constraints.lengths import length
 from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.linearization import output_features, pull_back, tangent_kernel
-from narrowlib.network.model import Params, check_finite_problem, check_problem, half_mean_square
-from narrowlib.solvers.newton import NEAR_FLOOR, rounding_floor
-from narrowlib.solvers.result import RESULTS, Solution, finish, hold_last
+from narrowlib.network.linearization import Linearization, linearize
+from narrowlib.network.model import Params, half_mean_square
+from narrowlib.network.rounding import rounding_floor
+from narrowlib.solvers.loop import NEAR_FLOOR, RUNNING, Row, iterate, judge, running
+from narrowlib.solvers.measure import Data, prepare
+from narrowlib.solvers.result import RESULTS, Solution, finish
+from narrowlib.solvers.start import read_start
 
 FIRST_DAMPING = 1e-3  # λ at the start, in units of the mean eigenvalue of J Jᵀ
 
 
+class LevenbergMarquardtState(NamedTuple):
+    """Where a run stands: all that the next step needs.
+
+    Args:
+        params: the weights.
+        residual: F − y there.
+        damping: λ of the next step.
+        growth: by how much λ grows if that step is rejected.
+        num_steps: steps tried.
+        code: a `RESULTS` code; `max_steps` while the run may go on.
+    """
+
+    params: Params
+    residual: Array
+    damping: Array
+    growth: Array
+    num_steps: Array
+    code: Array
+
+
+@runs("jit")
 def levenberg_marquardt(
-    params: Params,
+    params: Params | LevenbergMarquardtState,
     X: Float[ArrayLike, "n d"],
     y: Float[ArrayLike, "n *K"],
     *,
@@ -58,22 +84,24 @@ def levenberg_marquardt(
     p = m (d + K) < nK weights, p³/3 + p²nK operations and 8 p (nK + 2p) bytes.
 
     Args:
-        params: the start, `W` (m, d) and `v` (m,) or (m, K), such as `lecun(key, d=…, m=…)`.
+        params: the start, `W` (m, d) and `v` (m,) or (m, K), such as `lecun(key, d=…, m=…)`; or
+            the `state` of an earlier run on the same data, to go on from.
         X: samples, shape (n, d).
         y: targets, shape (n,) or (n, K).
         activation: a name of `activations()` or an `Activation`.
         max_steps: the most steps to try; a step that is rejected counts.
-        tol: stop once $\|r\| \le$ tol · ‖y‖.
+        tol: stop once $\|r\| \le$ tol · ‖y‖ (tol where y = 0); 0 to take all steps that help.
         throw: raise `SolverError` where `tol` was not reached. Pass False under jit and vmap.
 
     Returns:
-        A `Solution`. `stats` hold `loss`, `residual` (‖r‖/‖y‖, or ‖r‖ where y = 0), `floor` (what
-        rounding alone leaves of it, in the same units), `num_steps`, and `history` with `loss`
-        and `damping` (the λ tried) a step; `state` is the start. `result` is `converged` (the
+        A `Solution`. `stats` hold `loss`, `residual` (‖r‖/‖y‖, or ‖r‖ where y = 0), its `unit`,
+        `floor` (what rounding alone leaves of it, in the same units), `num_steps`, and `history`
+        with `loss`, `residual` and `damping` (the λ tried) a step. `result` is `converged` (the
         loss is zero, to `tol`), `step_too_small` (no step promises a decrease that could be
         seen: a stationary point, whose loss is positive), `rounding` (the same at the limit of
-        the arithmetic) or `max_steps`. Inside jit or vmap histories keep the length `max_steps`
-        and repeat their last entry once the run has stopped.
+        the arithmetic), `non_finite` (the loss at the start is no number), `max_steps`, or
+        `completed` in its place where `tol` is 0. Inside jit or vmap histories keep the length
+        `max_steps` and repeat their last row once the run has stopped.
 
     Raises:
         ValueError: if shapes or precisions do not match, or an entry is not finite.
@@ -94,48 +122,40 @@ def levenberg_marquardt(
         parameter in Marquardt's method". Chapter "How narrow can it get?".
     """
     sigma = get_activation(activation)
-    params, X, y = check_problem(params, X, y)
-    check_finite_problem(params, X, y)
-    check_int("max_steps", max_steps, 1)
-    check_number("tol", tol, above=0)
-    goal = jnp.asarray(tol, X.dtype) * _size(y)
-    end, code, stats = _run(params, X, y, sigma, goal, int(max_steps))
-    r = sigma.fn(X @ end.W.T) @ end.v - y
-    stats |= {
-        "loss": half_mean_square(r),
-        "residual": jnp.linalg.norm(r) / _size(y),
-        "floor": rounding_floor(end, X, sigma) / _size(y),
-    }
-    return finish(Solution(end, code, stats, params), throw)
+    start, X, y = read_start(params, X, y, LevenbergMarquardtState)
+    max_steps = check_int("max_steps", max_steps, 1)
+    goal = jnp.asarray(check_number("tol", tol, minimum=0), X.dtype)
+    state, stats = _run(start, X, y, sigma, goal, max_steps)
+    return finish(Solution(state.params, state.code, stats, state), tol, throw)
 
 
-def _size(y: Array) -> Float[Array, ""]:
-    size = jnp.linalg.norm(y)
-    return jnp.where(size > 0, size, jnp.ones((), y.dtype))
+def first_state(params: Params, data: Data, sigma: Activation) -> LevenbergMarquardtState:
+    """The state before the first step."""
+    at = linearize(params, data.X, sigma)
+    trace = jnp.sum(at.gram_diagonal) + at.num_outputs * jnp.sum(at.phi**2)
+    return LevenbergMarquardtState(
+        params=params,
+        residual=at.residual(data.y),
+        damping=FIRST_DAMPING * trace / data.y.size,
+        growth=jnp.asarray(2, data.X.dtype),
+        num_steps=jnp.zeros((), int),
+        code=running(),
+    )
 
 
-def lm_step(
-    params: Params, X: Array, r: Array, sigma: Activation, XX: Array, damping: Array
-) -> tuple[Params, Array]:
+def lm_step(at: Linearization, r: Array, XX: Array, damping: Array) -> tuple[Params, Array]:
     """The step (ΔW, Δv) at a λ, and by how much ‖r‖² falls if the outputs were linear."""
-    W, v = params
-    Z = X @ W.T
-    phi, D = sigma.fn(Z), sigma.derivative(Z)
-    features = output_features(D, v)
-    outputs = 1 if r.ndim == 1 else r.shape[1]
-    unit = jnp.eye(outputs, dtype=r.dtype)
-    if W.size + v.size < r.size:
-        J_W = features[:, :, None] * jnp.repeat(X, outputs, axis=0)[:, None, :]
-        J = jnp.concatenate([J_W.reshape(r.size, -1), jnp.kron(phi, unit)], axis=1)
+    m, d = at.slope.shape[0], at.X.shape[1]
+    if m * d + at.v.size < r.size:
+        J = at.dense_all
         move, damping = _ridge(J.T @ J, -(r.reshape(-1) @ J), damping)
         linear = J @ move
-        step = Params(move[: W.size].reshape(W.shape), move[W.size :].reshape(v.shape))
+        step = Params(move[: m * d].reshape(m, d), move[m * d :].reshape(at.v.shape))
     else:
-        kernel = tangent_kernel(XX, features) + jnp.kron(phi @ phi.T, unit)
+        kernel = at.gram_all(XX)
         multipliers, damping = _ridge(kernel, -r.reshape(-1), damping)
         linear = kernel @ multipliers
-        a = multipliers.reshape(r.shape)
-        step = Params(pull_back(D, v, a).T @ X, phi.T @ a)
+        step = at.vjp_all(multipliers.reshape(r.shape))
     length = jnp.sum(step.W**2) + jnp.sum(step.v**2)
     return step, jnp.sum(linear**2) + 2 * damping * length
 
@@ -147,57 +167,56 @@ def _ridge(A: Array, b: Array, damping: Array) -> tuple[Array, Array]:
     return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(shifted, lower=True), b), damping
 
 
+def advance(
+    state: LevenbergMarquardtState, data: Data, XX: Array, sigma: Activation
+) -> LevenbergMarquardtState:
+    """Try one step; where none can help, the code says why."""
+    params, r = state.params, state.residual
+    at = linearize(params, data.X, sigma)
+    step, promised = lm_step(at, r, XX, state.damping)
+    trial = Params(params.W + step.W, params.v + step.v)
+    new = linearize(trial, data.X, sigma).residual(data.y)
+    before = jnp.sum(r**2)
+    gain = (before - jnp.sum(new**2)) / promised
+    better = gain > 0  # NaN is not
+    factor = jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
+    at_floor = jnp.linalg.norm(r) <= NEAR_FLOOR * rounding_floor(at)
+    lost = jnp.where(at_floor, RESULTS.rounding.code, RESULTS.step_too_small.code)
+    hopeless = ~better & ~(promised > jnp.finfo(r.dtype).eps * before)
+    params, r = jax.tree.map(partial(jnp.where, better), (trial, new), (params, r))
+    return LevenbergMarquardtState(
+        params=params,
+        residual=r,
+        damping=state.damping * jnp.where(better, factor, state.growth),
+        growth=jnp.where(better, jnp.full_like(state.growth, 2), 2 * state.growth),
+        num_steps=state.num_steps + 1,
+        code=jnp.where(hopeless, lost, RUNNING).astype(int),
+    )
+
+
 @partial(jax.jit, static_argnames=("sigma", "max_steps"))
 def _run(
-    start: Params, X: Array, y: Array, sigma: Activation, goal: Array, max_steps: int
-) -> tuple[Params, Array, dict[str, Any]]:
-    running, converged, stuck, rounded = (
-        jnp.asarray(result.code)
-        for result in (
-            RESULTS.max_steps, RESULTS.converged, RESULTS.step_too_small, RESULTS.rounding,
-        )
-    )  # fmt: skip
-    XX = X @ X.T
-    eps = jnp.finfo(X.dtype).eps
+    start: Params | LevenbergMarquardtState,
+    X: Array,
+    y: Array,
+    sigma: Activation,
+    tol: Array,
+    max_steps: int,
+) -> tuple[LevenbergMarquardtState, dict[str, Any]]:
+    data, XX = prepare(X, y), X @ X.T
 
-    def residual(params: Params) -> Array:
-        return sigma.fn(X @ params.W.T) @ params.v - y
+    def judged(state: LevenbergMarquardtState, tried: Array) -> tuple:
+        loss, residual = half_mean_square(state.residual), length(state.residual) / data.target
+        row = {"loss": loss, "residual": residual, "damping": tried}
+        state = state._replace(code=judge(state.code, residual <= tol, loss, state.damping))
+        return state, state.code, row
 
-    def advance(carry: tuple) -> tuple:
-        i, params, r, damping, growth, _, losses, dampings = carry
-        step, promised = lm_step(params, X, r, sigma, XX, damping)
-        trial = Params(params.W + step.W, params.v + step.v)
-        new = residual(trial)
-        before = jnp.sum(r**2)
-        gain = (before - jnp.sum(new**2)) / promised
-        better = gain > 0  # NaN is not
-        factor = jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
-        dampings = dampings.at[i].set(damping)
-        damping = damping * jnp.where(better, factor, growth)
-        growth = jnp.where(better, jnp.full_like(growth, 2), 2 * growth)
-        keep = partial(jnp.where, better)
-        params, r = Params(keep(trial.W, params.W), keep(trial.v, params.v)), keep(new, r)
-        size = jnp.linalg.norm(r)
-        at_floor = size <= NEAR_FLOOR * rounding_floor(params, X, sigma)
-        hopeless = ~better & ~(promised > eps * before)
-        code = jnp.where(hopeless, jnp.where(at_floor, rounded, stuck), running)
-        code = jnp.where(size <= goal, converged, code)
-        losses = losses.at[i].set(half_mean_square(r))
-        return i + 1, params, r, damping, growth, code, losses, dampings
+    def step(state: LevenbergMarquardtState) -> tuple[LevenbergMarquardtState, Array, Row]:
+        return judged(advance(state, data, XX, sigma), state.damping)
 
-    first = residual(start)
-    features = output_features(sigma.derivative(X @ start.W.T), start.v)
-    outputs = features.shape[0] // X.shape[0]
-    trace = jnp.repeat(jnp.diagonal(XX), outputs) @ jnp.sum(features**2, axis=1)
-    trace = trace + outputs * jnp.sum(sigma.fn(X @ start.W.T) ** 2)
-    code = jnp.where(jnp.linalg.norm(first) <= goal, converged, running)
-    history = jnp.zeros(max_steps, X.dtype)
-    steps, params, _, _, _, code, losses, dampings = jax.lax.while_loop(
-        lambda carry: (carry[5] == running) & (carry[0] < max_steps),
-        advance,
-        (jnp.zeros((), int), start, first, FIRST_DAMPING * trace / first.size,
-         jnp.full((), 2, X.dtype), code, history, history),
-    )  # fmt: skip
-    ends = {"loss": half_mean_square(residual(params))}
-    history = hold_last({"loss": losses, "damping": dampings}, steps, **ends)
-    return params, code, {"num_steps": steps, "history": history}
+    state = start if isinstance(start, LevenbergMarquardtState) else first_state(start, data, sigma)
+    state, code, row = judged(state._replace(code=running()), state.damping)
+    end = iterate(step, state, code, row, max_steps)
+    floor = rounding_floor(linearize(end.state.params, X, sigma)) / data.target
+    stats = {"loss": end.row["loss"], "residual": end.row["residual"], "unit": data.target}
+    return end.state, stats | {"floor": floor, "num_steps": end.steps, "history": end.history}

@@ -6,21 +6,25 @@ r"""Projected Gauss–Newton on the constrained problem (ours).
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_int, check_number, fail
-from narrowlib.constraints.ball import Ball
-from narrowlib.constraints.base import Fixed, Free, Product, frozen_pytree
-from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.model import Params, check_finite_problem, check_problem
-from narrowlib.solvers.gauss_newton_step import Linear, attempt
-from narrowlib.solvers.newton import NEAR_FLOOR, rounding_floor
-from narrowlib.solvers.projected_step import Evaluation, evaluate, forward_pass
-from narrowlib.solvers.result import RESULTS, Solution, finish, hold_last
+from narrowlib._checks import check_choice, check_number, fail
+from narrowlib._runs import runs
+from narrowlib.constraints.base import Product, as_product
+from narrowlib.constraints.pytrees import frozen_pytree
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import linearize
+from narrowlib.network.model import Params, half_mean_square
+from narrowlib.network.rounding import rounding_floor
+from narrowlib.solvers.base import ConstrainedSolver
+from narrowlib.solvers.gauss_newton_step import attempt
+from narrowlib.solvers.loop import NEAR_FLOOR, RUNNING, running
+from narrowlib.solvers.measure import Data, block_units, stationarity
+from narrowlib.solvers.result import RESULTS, Solution
 
 SHORTEST, LONGEST = 1 / 3, 2.0  # by how much an accepted and a first rejected step change λ/‖r‖²
 INNER = ("cholesky", "cg")
@@ -31,16 +35,20 @@ class GaussNewtonState(NamedTuple):
 
     Args:
         params: the feasible parameters.
-        evaluation: the loss and its gradient there.
+        residual: F − y there, shape (n,) or (n, K).
+        loss: half the mean squared residual.
+        gradient: its gradient, shaped like the parameters.
         damping: λ of the next step, in units of the eigenvalues of J Jᵀ.
         growth: by how much λ grows if that step is rejected.
-        stationarity: dist(−∇ℓ, normal cone) at the parameters.
+        stationarity: the distance from −∇ℓ to the normal cone there, in relative units.
         num_steps: steps tried; each takes a factorisation.
         code: a `RESULTS` code; `max_steps` while the run may go on.
     """
 
     params: Params
-    evaluation: Evaluation
+    residual: Array
+    loss: Array
+    gradient: Params
     damping: Array
     growth: Array
     stationarity: Array
@@ -49,7 +57,7 @@ class GaussNewtonState(NamedTuple):
 
 
 @frozen_pytree("inner")
-class ProjectedGaussNewton:
+class ProjectedGaussNewton(ConstrainedSolver[GaussNewtonState]):
     r"""Projected Gauss–Newton, full batch, with the ball as trust region.
 
     A step solves the linearised problem with a price λ on its length,
@@ -63,16 +71,14 @@ class ProjectedGaussNewton:
     Nielsen's rule.
     Of v only the size changes: for its direction take `ProjectedGradient`.
 
-    It stops where the distance from −∇ℓ to the normal cone is at most `tol`, the measure of the
-    KKT certificate.
-
     With K outputs a step takes (nK)³/3 + 2 (nK)²m + 12 nmd operations and 24 (nK)² bytes in
     float64; with `inner="cg"` no matrix is stored, and a step takes up to 2,000 products with
     J and Jᵀ, each 2 nmd operations.
 
     Args:
-        constraint: a `Product`; W in a `Ball` (of the Frobenius norm) or `Free`, v in a set that
-            holds rays (`PairedCone`, `CircularCone`, `Free`) or `Fixed`.
+        constraint: a `Product`, or the sets by name, `{"W": …, "v": …}`; W in a `Ball` (of the
+            Frobenius norm) or `Free`, v in a set that holds rays (`PairedCone`, `CircularCone`,
+            `Free`) or `Fixed`.
         damping: the first λ, in units of the mean eigenvalue of J Jᵀ.
         inner: how the linear systems are solved: `"cholesky"`, or `"cg"` (conjugate gradients with
             products only) where (nK)² numbers do not fit.
@@ -101,227 +107,129 @@ class ProjectedGaussNewton:
     constraint: Product
     damping: Any = 1e-3
     inner: str = "cholesky"
+    _states: ClassVar[type] = GaussNewtonState
+    _tried: ClassVar[str] = "damping"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.constraint, Product):
-            fail("constraint", type(self.constraint).__name__, "Pass a narrowlib.Product.")
+        object.__setattr__(self, "constraint", as_product(self.constraint))
         W, v = self.constraint.W, self.constraint.v
-        if not isinstance(W, Ball | Free):
+        ball = W.as_ball()
+        if ball is not None:
+            check_number("constraint.W.radius", ball.radius, above=0)
+            if ball.per_neuron:
+                mend = "Take one ball for the whole matrix, or ProjectedGradient."
+                fail("constraint.W", "a ball per neuron", mend)
+        elif not W.is_free:
             fail("constraint.W", type(W).__name__, "Pass a Ball, or Free().")
-        if isinstance(W, Ball) and W.per_neuron:
-            fail(
-                "constraint.W",
-                "a ball per neuron",
-                "Take one ball for the whole matrix, or ProjectedGradient.",
-            )
-        if isinstance(W, Ball):
-            check_number("constraint.W.radius", W.radius, above=0)
-        if not (v.scalable or isinstance(v, Fixed)):
+        if not (v.scalable or v.is_fixed):
             fail(
                 "constraint.v",
                 type(v).__name__,
                 "Pass a set that holds rays (PairedCone, CircularCone, Free) or Fixed.",
             )
         check_number("damping", self.damping, above=0)
-        if self.inner not in INNER:
-            fail("inner", repr(self.inner), f"Choose one of {INNER}.")
+        check_choice("inner", self.inner, INNER)
 
-    def init(
-        self,
-        params: Params,
-        X: Float[ArrayLike, "n d"],
-        y: Float[ArrayLike, "n *K"],
-        *,
-        activation: str | Activation = "tanh",
-    ) -> GaussNewtonState:
-        """The state of a run that starts at the projection of `params`.
+    init = runs("jit")(ConstrainedSolver.init)
+    step = runs("jit")(ConstrainedSolver.step)
 
-        Args:
-            params: weights `W` (m, d) and `v` (m,) or (m, K).
-            X: samples, shape (n, d).
-            y: targets, shape (n,) or (n, K).
-            activation: a name of `activations()` or an `Activation`.
-
-        Returns:
-            A `GaussNewtonState`.
-
-        Raises:
-            ValueError: if shapes or precisions do not match, or an entry is not finite.
-        """
-        params, X, y = check_problem(params, X, y)
-        check_finite_problem(params, X, y)
-        return _first(self, params, X, y, get_activation(activation))
-
-    def step(
-        self,
-        state: GaussNewtonState,
-        X: Float[ArrayLike, "n d"],
-        y: Float[ArrayLike, "n *K"],
-        *,
-        activation: str | Activation = "tanh",
-    ) -> GaussNewtonState:
-        """Try one step. `state.code` says if none can help; stopping at a tolerance is `run`'s.
-
-        Args:
-            state: from `init` or from the last `step`.
-            X: samples, shape (n, d).
-            y: targets, shape (n,) or (n, K).
-            activation: a name of `activations()` or an `Activation`.
-
-        Returns:
-            The state after the step; where the step was rejected, with the same parameters and a
-            larger damping.
-        """
-        _, X, y = check_problem(state.params, X, y)
-        return _step(self, state, X, y, get_activation(activation), _outer(self, X))
-
+    @runs("jit")
     def run(
         self,
-        params: Params,
+        params: Params | GaussNewtonState,
         X: Float[ArrayLike, "n d"],
         y: Float[ArrayLike, "n *K"],
         *,
         activation: str | Activation = "tanh",
         max_steps: int = 100,
-        tol: float = 1e-8,
+        tol: float = 1e-10,
         throw: bool = True,
     ) -> Solution:
-        """Run to stationarity or for `max_steps`, as one compiled program.
+        r"""Run to stationarity or for `max_steps`, as one compiled program.
 
         Args:
-            params: weights `W` (m, d) and `v` (m,) or (m, K); projected first if not feasible.
+            params: weights `W` (m, d) and `v` (m,) or (m, K), projected first if not feasible; or
+                the `state` of an earlier run on the same data, to go on from.
             X: samples, shape (n, d).
             y: targets, shape (n,) or (n, K).
             activation: a name of `activations()` or an `Activation`.
             max_steps: the most steps to try; a step that is rejected counts.
-            tol: the distance from −∇ℓ to the normal cone at which to stop; 0 to go on until
-                rounding ends it.
+            tol: stop once the distance from −∇ℓ to the normal cone is at most this, W's block in
+                units of $\|J_W\|_F \|y\| / n$ and v's in units of $\|J_v\|_F \|y\| / n$, J at the
+                same point (1 for ‖y‖ where y = 0); 0 to go on until rounding ends it.
             throw: raise `SolverError` where the run ends without meeting `tol`.
 
         Returns:
-            A `Solution`. Its `stats` hold `loss` and `stationarity` at the end, `num_steps`, and
-            `history`, with `loss` and `stationarity` (after each step) and `damping` (tried), an
-            entry a step. `result` is `converged`, `rounding` (no step helps, at the limit of the
+            A `Solution`. Its `stats` hold `loss` and `stationarity` (the distance, in the units
+            above) at the end, `unit` (times it, the distance itself, which the KKT certificate
+            measures), `num_steps`, and `history` with `loss`, `stationarity` and `damping` (the λ
+            tried) a step. `result` is `converged`, `rounding` (no step helps, at the limit of the
             arithmetic), `step_too_small` (no step helps, above it: W and the size of v are
-            stationary, the direction of v is not, or the rank is lost) or `max_steps`. Inside jit
-            or vmap histories keep the length `max_steps` and repeat their last entry once the run
-            has stopped.
+            stationary, the direction of v is not, or the rank is lost), `non_finite` (the loss at
+            the start is no number), `max_steps`, or `completed` in its place where `tol` is 0.
+            Inside jit or vmap histories keep the length `max_steps` and repeat their last row once
+            the run has stopped.
 
         Raises:
             ValueError: if shapes or precisions do not match, or an entry is not finite.
             SolverError: with `throw`, if the run did not converge; it carries the solution.
         """
-        check_int("max_steps", max_steps, 1)
-        check_number("tol", tol, minimum=0)
-        sigma = get_activation(activation)
-        state = self.init(params, X, y, activation=sigma)
-        _, X, y = check_problem(state.params, X, y)
-        state, history = _run(
-            self, state, X, y, sigma, jnp.asarray(tol, X.dtype), max_steps=int(max_steps)
+        return self._solve(params, X, y, activation, max_steps, tol, throw)
+
+    def _first(self, params: Params, data: Data, sigma: Activation) -> GaussNewtonState:
+        at = linearize(params, data.X, sigma)
+        residual = at.residual(data.y)
+        gradient = at.gradient(residual)
+        return GaussNewtonState(
+            params=params,
+            residual=residual,
+            loss=half_mean_square(residual),
+            gradient=gradient,
+            damping=(self.damping * jnp.mean(at.gram_diagonal)).astype(data.X.dtype),
+            growth=jnp.asarray(LONGEST, data.X.dtype),
+            stationarity=stationarity(self.constraint, params, gradient, block_units(at, data)),
+            num_steps=jnp.zeros((), int),
+            code=running(),
         )
-        stats = {
-            "loss": state.evaluation.loss,
-            "stationarity": state.stationarity,
-            "num_steps": state.num_steps,
-            "history": history,
-        }
-        return finish(Solution(state.params, state.code, stats, state), throw)
 
+    def _shared(self, data: Data) -> Array | None:
+        return data.X @ data.X.T if self.inner == "cholesky" else None
 
-def _outer(solver: ProjectedGaussNewton, X: Array) -> Array | None:
-    return X @ X.T if solver.inner == "cholesky" else None
-
-
-@partial(jax.jit, static_argnames="sigma")
-def _first(
-    solver: ProjectedGaussNewton, params: Params, X: Array, y: Array, sigma: Activation
-) -> GaussNewtonState:
-    params = solver.constraint.project(params)
-    at = forward_pass(params, X, y, sigma)
-    evaluation = evaluate(params, at, X)
-    mean_eigenvalue = jnp.mean(Linear(at.slope, params.v, X).gram_diagonal())
-    return GaussNewtonState(
-        params=params,
-        evaluation=evaluation,
-        damping=(solver.damping * mean_eigenvalue).astype(X.dtype),
-        growth=jnp.asarray(LONGEST, X.dtype),
-        stationarity=solver.constraint.normal_cone_residual(params, evaluation.gradient),
-        num_steps=jnp.zeros((), int),
-        code=jnp.asarray(RESULTS.max_steps.code),
-    )
-
-
-@partial(jax.jit, static_argnames="sigma")
-def _step(
-    solver: ProjectedGaussNewton,
-    state: GaussNewtonState,
-    X: Array,
-    y: Array,
-    sigma: Activation,
-    XX: Array | None,
-) -> GaussNewtonState:
-    params, r = state.params, state.evaluation.residual
-    Z = X @ params.W.T
-    found = attempt(
-        solver.constraint, params, sigma.fn(Z), sigma.derivative(Z), r, X, XX, state.damping
-    )
-    at = forward_pass(found.params, X, y, sigma)
-    after = evaluate(found.params, at, X)
-    before, left = jnp.sum(r**2), jnp.sum(after.residual**2)
-    gain = (before - left) / found.promised
-    better = (gain > 0) & (left < before)  # NaN is neither
-    # v longer by a factor: the eigenvalues of J Jᵀ, λ's units, by its square
-    calm = jnp.maximum(SHORTEST, 1 - (2 * gain - 1) ** 3) * found.ray**2 * left / before
-    calm = found.damping * calm
-    keep = partial(jnp.where, better)
-    params, now = jax.tree.map(keep, (found.params, after), (params, state.evaluation))
-    floor, size = rounding_floor(params, X, sigma), jnp.linalg.norm(r)
-    hopeless = ~(found.promised > jnp.finfo(X.dtype).eps * before) | (size <= floor)
-    lost = jnp.where(size <= NEAR_FLOOR * floor, RESULTS.rounding.code, RESULTS.step_too_small.code)
-    return GaussNewtonState(
-        params=params,
-        evaluation=now,
-        damping=keep(calm, found.damping * state.growth),
-        growth=keep(jnp.asarray(LONGEST, X.dtype), LONGEST * state.growth),
-        stationarity=solver.constraint.normal_cone_residual(params, now.gradient),
-        num_steps=state.num_steps + 1,
-        code=jnp.where(~better & hopeless, lost, state.code).astype(state.code.dtype),
-    )
-
-
-@partial(jax.jit, static_argnames=("sigma", "max_steps"))
-def _run(
-    solver: ProjectedGaussNewton,
-    state: GaussNewtonState,
-    X: Array,
-    y: Array,
-    sigma: Activation,
-    tol: Array,
-    max_steps: int,
-) -> tuple[GaussNewtonState, dict[str, Array]]:
-    XX = _outer(solver, X)
-
-    def met(state: GaussNewtonState) -> GaussNewtonState:
-        code = jnp.where(state.stationarity <= tol, RESULTS.converged.code, state.code)
-        return state._replace(code=code.astype(state.code.dtype))
-
-    def goes_on(carry: tuple) -> Array:
-        state, _ = carry
-        return (state.code == RESULTS.max_steps.code) & (state.num_steps < max_steps)
-
-    def advance(carry: tuple) -> tuple:
-        state, history = carry
-        i, tried = state.num_steps, state.damping
-        state = met(_step(solver, state, X, y, sigma, XX))
-        entries = {
-            "loss": state.evaluation.loss,
-            "stationarity": state.stationarity,
-            "damping": tried,
-        }
-        return state, {name: history[name].at[i].set(entries[name]) for name in history}
-
-    empty = jnp.zeros(max_steps, X.dtype)
-    history = {"loss": empty, "stationarity": empty, "damping": empty}
-    state, history = jax.lax.while_loop(goes_on, advance, (met(state), history))
-    ends = {"loss": state.evaluation.loss, "stationarity": state.stationarity}
-    return state, hold_last(history, state.num_steps, **ends)
+    def _advance(
+        self, state: GaussNewtonState, data: Data, shared: Array | None, sigma: Activation
+    ) -> tuple[GaussNewtonState, Array]:
+        params, r = state.params, state.residual
+        here = linearize(params, data.X, sigma)
+        found = attempt(self.constraint, params, here, r, shared, state.damping)
+        there = linearize(found.params, data.X, sigma)
+        new = there.residual(data.y)
+        before, left = jnp.sum(r**2), jnp.sum(new**2)
+        gain = (before - left) / found.promised
+        better = (gain > 0) & (left < before)  # NaN is neither
+        # v longer by a factor: the eigenvalues of J Jᵀ, λ's units, by its square
+        calm = jnp.maximum(SHORTEST, 1 - (2 * gain - 1) ** 3) * found.ray**2 * left / before
+        calm = found.damping * calm
+        floor, size = rounding_floor(here), jnp.linalg.norm(r)
+        hopeless = ~(found.promised > jnp.finfo(r.dtype).eps * before) | (size <= floor)
+        at_floor = size <= NEAR_FLOOR * floor
+        lost = jnp.where(at_floor, RESULTS.rounding.code, RESULTS.step_too_small.code)
+        gradient = there.gradient(new)
+        units = block_units(there, data)
+        after = GaussNewtonState(
+            params=found.params,
+            residual=new,
+            loss=half_mean_square(new),
+            gradient=gradient,
+            damping=calm,
+            growth=jnp.full_like(state.growth, LONGEST),
+            stationarity=stationarity(self.constraint, found.params, gradient, units),
+            num_steps=state.num_steps + 1,
+            code=running(),
+        )
+        same = state._replace(
+            damping=found.damping * state.growth,
+            growth=LONGEST * state.growth,
+            num_steps=after.num_steps,
+            code=jnp.where(hopeless, lost, RUNNING).astype(int),
+        )
+        return jax.tree.map(partial(jnp.where, better), after, same), state.damping

@@ -2,34 +2,62 @@ r"""Projected gradient descent on the constrained problem, the paper's trainer.
 
 $$(W, v) \leftarrow P_C\bigl(W - \eta_W \nabla_W \ell,\ v - \eta \nabla_v \ell\bigr)$$
 
-`projected_step.py` holds one step; here are the solver and its loop.
+A step costs two products of an n × d by a d × m matrix: one forward at the new point, one back
+through X for the gradient there, with which the next step begins. A rejected trial of
+backtracking costs one more; the projection, the normal cone and the ray cost O(m d + m log m + n).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_int, check_number, fail
-from narrowlib.constraints.base import Product, frozen_pytree
-from narrowlib.network.activations import Activation, get_activation
-from narrowlib.network.model import Params, check_finite_problem, check_problem
-from narrowlib.solvers.projected_step import ProjectedGradientState, first_state, projected_step
-from narrowlib.solvers.result import RESULTS, Solution, finish
+from narrowlib._checks import check_bool, fail
+from narrowlib._runs import runs, without_derivative
+from narrowlib.constraints.base import Constraint, Product, as_product
+from narrowlib.constraints.pytrees import frozen_pytree
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import Linearization, linearize
+from narrowlib.network.model import Params, half_mean_square
+from narrowlib.solvers.base import ConstrainedSolver
+from narrowlib.solvers.loop import RUNNING, iterate_differentiably, running
+from narrowlib.solvers.measure import Data, block_units, stationarity
+from narrowlib.solvers.result import RESULTS, Solution
 from narrowlib.solvers.step_sizes import Backtracking, as_rule
 
 
-@frozen_pytree("ray_scaling")
-class ProjectedGradient:
-    r"""Projected gradient descent, full batch, with an optional exact step along the ray.
+class ProjectedGradientState(NamedTuple):
+    """Where a run stands: all that the next step needs. Nothing n × m: a step copies it.
 
-    It stops where $\|x - P(x - \eta\nabla\ell)\|/\eta \le$ `tol`: the projected-gradient measure
-    of stationarity, zero exactly at KKT points. η is the step size in use, but no larger than 1,
-    since long steps make the measure small.
+    Args:
+        params: the feasible parameters.
+        residual: F − y there, shape (n,) or (n, K).
+        loss: half the mean squared residual.
+        gradient: its gradient, shaped like the parameters.
+        step_size: the η used last; before the first step, the first to be tried.
+        stationarity: what the normal cone leaves of −∇ℓ there, in relative units.
+        num_steps: steps taken.
+        code: a `RESULTS` code; `max_steps` while the run may go on.
+    """
+
+    params: Params
+    residual: Array
+    loss: Array
+    gradient: Params
+    step_size: Array
+    stationarity: Array
+    num_steps: Array
+    code: Array
+
+
+@frozen_pytree("ray_scaling")
+class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
+    r"""Projected gradient descent, full batch, with an optional exact step along the ray.
 
     **Ray scaling** (ours): αv is feasible for every large enough α, and the loss is a parabola
     in α. After each step v is scaled to its minimum on the ray, and the step in W is
@@ -37,7 +65,8 @@ class ProjectedGradient:
     it a small ball makes the method crawl: v must grow like 1/ε, one small step after the other.
 
     Args:
-        constraint: the feasible set, a `Product` of a set for W and one for v.
+        constraint: the feasible set, a `Product` of a set for W and one for v, or the sets by
+            name, `{"W": …, "v": …}`.
         step_size: a number, a schedule (a function of the step's number, as in Optax), or
             `Backtracking()`.
         ray_scaling: whether to scale v along its ray after each step.
@@ -60,17 +89,22 @@ class ProjectedGradient:
 
     References:
         Zhang et al. (2021), Algorithm 2, for the fixed step; chapter "A handful of neurons
-        remembers everything".
+        remembers everything". Calamai, Moré (1987): what the normal cone leaves of −∇ℓ goes to
+        zero along the steps.
     """
 
     constraint: Product
     step_size: Any = Backtracking()
     ray_scaling: bool = False
+    _states: ClassVar[type] = ProjectedGradientState
+    _tried: ClassVar[str] = "step_size"
+    # a choice: a scan turns to the last step where a `while` would stop, but has a derivative
+    _loop: ClassVar[Any] = staticmethod(iterate_differentiably)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.constraint, Product):
-            fail("constraint", type(self.constraint).__name__, "Pass a narrowlib.Product.")
+        object.__setattr__(self, "constraint", as_product(self.constraint))
         as_rule(self.step_size)
+        check_bool("ray_scaling", self.ray_scaling)
         if self.ray_scaling and not self.constraint.v.scalable:
             fail(
                 "ray_scaling",
@@ -78,60 +112,22 @@ class ProjectedGradient:
                 "That set holds no ray: pass ray_scaling=False.",
             )
 
-    def init(
-        self,
-        params: Params,
-        X: Float[ArrayLike, "n d"],
-        y: Float[ArrayLike, "n *K"],
-        *,
-        activation: str | Activation = "tanh",
-    ) -> ProjectedGradientState:
-        """The state of a run that starts at the projection of `params`.
+    def _checked(self, given: tuple) -> tuple:
+        if not isinstance(self.step_size, Backtracking):
+            return given
+        mend = "Backtracking stops where its values tell it to: pass a number or a schedule."
+        return without_derivative(given, "step_size", mend)
 
-        Args:
-            params: weights `W` (m, d) and `v` (m,) or (m, K).
-            X: samples, shape (n, d).
-            y: targets, shape (n,) or (n, K).
-            activation: a name of `activations()` or an `Activation`.
+    def _traced(self) -> ProjectedGradient:
+        return dataclasses.replace(self, step_size=as_rule(self.step_size))
 
-        Returns:
-            A `ProjectedGradientState`.
+    init = ConstrainedSolver.init
+    step = ConstrainedSolver.step
 
-        Raises:
-            ValueError: if shapes or precisions do not match, or an entry is not finite.
-        """
-        params, X, y = check_problem(params, X, y)
-        check_finite_problem(params, X, y)
-        return first_state(self.constraint, as_rule(self.step_size), params, X, y,
-                     get_activation(activation))  # fmt: skip
-
-    def step(
-        self,
-        state: ProjectedGradientState,
-        X: Float[ArrayLike, "n d"],
-        y: Float[ArrayLike, "n *K"],
-        *,
-        activation: str | Activation = "tanh",
-    ) -> ProjectedGradientState:
-        """One step. `state.code` says if none was possible; stopping at a tolerance is `run`'s.
-
-        Args:
-            state: from `init` or from the last `step`.
-            X: samples, shape (n, d).
-            y: targets, shape (n,) or (n, K).
-            activation: a name of `activations()` or an `Activation`.
-
-        Returns:
-            The state after the step.
-        """
-        _, X, y = check_problem(state.params, X, y)
-        never = jnp.asarray(-1.0, X.dtype)
-        return projected_step(self.constraint, as_rule(self.step_size), self.ray_scaling, state,
-                              X, y, get_activation(activation), never)  # fmt: skip
-
+    @runs("jit and grad")
     def run(
         self,
-        params: Params,
+        params: Params | ProjectedGradientState,
         X: Float[ArrayLike, "n d"],
         y: Float[ArrayLike, "n *K"],
         *,
@@ -140,68 +136,129 @@ class ProjectedGradient:
         tol: float = 1e-8,
         throw: bool = True,
     ) -> Solution:
-        """Run to stationarity or for `max_steps`, as one compiled program.
+        r"""Run to stationarity or for `max_steps`, as one compiled program.
+
+        Derivatives can be taken of a run with a number or a schedule for a step size.
 
         Args:
-            params: weights `W` (m, d) and `v` (m,) or (m, K); projected first if not feasible.
+            params: weights `W` (m, d) and `v` (m,) or (m, K), projected first if not feasible; or
+                the `state` of an earlier run on the same data, to go on from.
             X: samples, shape (n, d).
             y: targets, shape (n,) or (n, K).
             activation: a name of `activations()` or an `Activation`.
             max_steps: the most steps to take.
-            tol: the stationarity measure at which to stop; 0 for never, unless it is met exactly.
+            tol: stop once the distance from −∇ℓ to the normal cone is at most this, W's block in
+                units of $\|J_W\|_F \|y\| / n$ and v's in units of $\|J_v\|_F \|y\| / n$, J at the
+                same point (1 for ‖y‖ where y = 0); 0 to take all steps.
             throw: raise `SolverError` where the run ends without meeting `tol`.
 
         Returns:
-            A `Solution`. Its `stats` hold `loss` and `stationarity` at the end, `num_steps`, and
-            `history`, with `loss` (after each step), `stationarity` (before it) and `step_size`,
-            an entry a step. Inside jit or vmap histories keep the length `max_steps` and repeat
-            their last entry once the run has stopped.
+            A `Solution`. Its `stats` hold `loss` and `stationarity` (the distance, in the units
+            above) at the end, `unit` (times it, the distance itself), `num_steps`, and `history`
+            with `loss`, `stationarity` and `step_size` a step. `result` is `converged`,
+            `step_too_small` (no trial of `Backtracking` decreases the loss enough), `non_finite`,
+            `max_steps`, or `completed` in its place where `tol` is 0. Inside jit or vmap histories
+            keep the length `max_steps` and repeat their last row once the run has stopped.
 
         Raises:
             ValueError: if shapes or precisions do not match, or an entry is not finite.
             SolverError: with `throw`, if the run did not converge; it carries the solution.
         """
-        check_int("max_steps", max_steps, 1)
-        check_number("tol", tol, minimum=0)
-        state = self.init(params, X, y, activation=activation)
-        _, X, y = check_problem(state.params, X, y)
-        state, history = _run(self.constraint, as_rule(self.step_size), self.ray_scaling, state,
-                              X, y, get_activation(activation), jnp.asarray(tol, X.dtype),
-                              int(max_steps))  # fmt: skip
-        stats = {
-            "loss": state.evaluation.loss,
-            "stationarity": state.stationarity,
-            "num_steps": state.num_steps,
-            "history": history,
-        }
-        return finish(Solution(state.params, state.code, stats, state), throw)
+        return self._solve(params, X, y, activation, max_steps, tol, throw)
 
-
-@partial(jax.jit, static_argnames=("ray_scaling", "sigma", "max_steps"))
-def _run(
-    constraint: Product,
-    rule: Any,
-    ray_scaling: bool,
-    state: ProjectedGradientState,
-    X: Array,
-    y: Array,
-    sigma: Activation,
-    tol: Array,
-    max_steps: int,
-) -> tuple[ProjectedGradientState, dict[str, Array]]:
-    def advance(
-        state: ProjectedGradientState, _: None
-    ) -> tuple[ProjectedGradientState, dict[str, Array]]:
-        state = jax.lax.cond(
-            state.code == RESULTS.max_steps.code,
-            lambda s: projected_step(constraint, rule, ray_scaling, s, X, y, sigma, tol),
-            lambda s: s,
-            state,
+    def _first(self, params: Params, data: Data, sigma: Activation) -> ProjectedGradientState:
+        at = linearize(params, data.X, sigma)
+        residual = at.residual(data.y)
+        gradient = at.gradient(residual)
+        rule = self.step_size
+        eta = rule.initial if isinstance(rule, Backtracking) else rule.at(jnp.zeros((), int))
+        return ProjectedGradientState(
+            params=params,
+            residual=residual,
+            loss=half_mean_square(residual),
+            gradient=gradient,
+            step_size=jnp.asarray(eta, data.X.dtype),
+            stationarity=stationarity(self.constraint, params, gradient, block_units(at, data)),
+            num_steps=jnp.zeros((), int),
+            code=running(),
         )
-        return state, {
-            "loss": state.evaluation.loss,
-            "stationarity": state.stationarity,
-            "step_size": state.step_size,
-        }
 
-    return jax.lax.scan(advance, state, length=max_steps)
+    def _advance(
+        self, state: ProjectedGradientState, data: Data, shared: None, sigma: Activation
+    ) -> tuple[ProjectedGradientState, Array]:
+        rule = self.step_size
+        if isinstance(rule, Backtracking):
+            eta, params, at, found = self._search(rule, state, data, sigma)
+        else:
+            eta = jnp.asarray(rule.at(state.num_steps), data.X.dtype)
+            params = self._trial(state, eta)
+            at, found = linearize(params, data.X, sigma), jnp.asarray(True)
+        outputs = at.outputs
+        if self.ray_scaling:
+            alpha = ray_minimum(self.constraint.v, params.v, outputs, data.y)
+            params, outputs = Params(params.W, alpha * params.v), alpha * outputs
+            at = at._replace(v=params.v)
+        residual = outputs - data.y
+        loss, gradient = half_mean_square(residual), at.gradient(residual)
+        measure = stationarity(self.constraint, params, gradient, block_units(at, data))
+        finite = jnp.isfinite(measure) & jnp.isfinite(loss)
+        new = (params, residual, loss, gradient, measure)
+        old = (state.params, state.residual, state.loss, state.gradient, state.stationarity)
+        take = found & finite
+        params, residual, loss, gradient, measure = jax.tree.map(partial(jnp.where, take), new, old)
+        code = jnp.where(found, RUNNING, RESULTS.step_too_small.code)
+        code = jnp.where(finite, code, RESULTS.non_finite.code).astype(int)
+        steps = state.num_steps + take.astype(int)
+        state = ProjectedGradientState(params, residual, loss, gradient, eta, measure, steps, code)
+        return state, eta
+
+    def _scale(self, v: Array) -> Array:
+        """By how much the step in W is shorter than that in v."""
+        if not self.ray_scaling:
+            return jnp.ones((), v.dtype)
+        mean_square = jnp.sum(v**2) / v.shape[0]
+        return jnp.where(mean_square > 0, mean_square, 1)
+
+    def _trial(self, state: ProjectedGradientState, eta: Array) -> Params:
+        """The projected point of a step of this size."""
+        (W, v), gradient = state.params, state.gradient
+        eta_W = eta / self._scale(v)
+        return self.constraint.project(Params(W - eta_W * gradient.W, v - eta * gradient.v))
+
+    def _search(
+        self, rule: Backtracking, state: ProjectedGradientState, data: Data, sigma: Activation
+    ) -> tuple[Array, Params, Linearization, Array]:
+        """Shrink η until the step decreases the loss enough."""
+        params, scale = state.params, self._scale(state.params.v)
+
+        def attempt(eta: Array) -> tuple[Array, Params, Array, Array, Array]:
+            new = self._trial(state, eta)
+            at = linearize(new, data.X, sigma)
+            moved_W, moved_v = jnp.sum((new.W - params.W) ** 2), jnp.sum((new.v - params.v) ** 2)
+            predicted = (scale * moved_W + moved_v) / eta
+            # a step so short that rounding swallows it is no step
+            loss = half_mean_square(at.residual(data.y))
+            enough = (predicted > 0) & (loss <= state.loss - rule.decrease * predicted)
+            return eta, new, at.phi, at.slope, enough
+
+        def rejected(carry: tuple) -> Array:
+            trials, (*_, enough) = carry
+            return ~enough & (trials < rule.max_trials)
+
+        def shrink(carry: tuple) -> tuple:
+            trials, (eta, *_) = carry
+            return trials + 1, attempt(eta * rule.shrink)
+
+        grown = state.step_size * rule.grow
+        first = jnp.where(state.num_steps > 0, grown, rule.initial).astype(grown.dtype)
+        start = (jnp.ones((), int), attempt(first))
+        eta, new, phi, slope, enough = jax.lax.while_loop(rejected, shrink, start)[1]
+        return eta, new, Linearization(data.X, new.v, phi, slope), enough
+
+
+def ray_minimum(constraint: Constraint, v: Array, outputs: Array, y: Array) -> Array:
+    """The least loss on {αv}: α = ⟨F, y⟩/⟨F, F⟩, but no less than stays feasible."""
+    square = jnp.sum(outputs**2)
+    alpha = jnp.sum(outputs * y) / jnp.where(square > 0, square, 1)
+    alpha = jnp.maximum(alpha, constraint.least_scale(v))
+    return jnp.where((square > 0) & jnp.isfinite(alpha), alpha, 1)

@@ -7,8 +7,8 @@ from typing import Any
 
 from jaxtyping import Array
 
-from narrowlib._checks import check_int, check_number, fail
-from narrowlib.constraints.base import frozen_pytree
+from narrowlib._checks import check_int, check_number, fail, shown
+from narrowlib.constraints.pytrees import frozen_pytree
 
 
 @frozen_pytree("max_trials")
@@ -79,5 +79,5 @@ def as_rule(step_size: Any) -> Backtracking | Constant | Scheduled:
     if callable(step_size):
         return Scheduled(step_size)
     if isinstance(step_size, str) or step_size is None:
-        fail("step_size", repr(step_size), "Pass a number, a schedule or Backtracking().")
+        fail("step_size", shown(step_size), "Pass a number, a schedule or Backtracking().")
     return Constant(check_number("step_size", step_size, above=0))

@@ -1,17 +1,9 @@
 r"""Newton's method in a trust region: small networks, to a stationary point of second order.
 
-A step solves the model problem exactly,
-
-$$\min_{\|s\| \le \varrho}\ \langle g, s\rangle + \tfrac12 \langle s, H s\rangle, \qquad
-  s = -(H + \lambda I)^{-1} g, \quad \lambda \ge \max(0, -\lambda_1),$$
-
-with $g$ and $H$ the gradient and the Hessian of the loss in W and v, and $\lambda_1$ the least
-eigenvalue. In the eigenvectors of H the length of s is a sum of fractions in λ, and
-$\|s(\lambda)\| = \varrho$ is solved by Newton's method on $1/\|s\|$. In the hard case, where g has
-no part along the lowest eigenvectors, one of them fills what is left of the radius ϱ.
-
-So the method leaves saddles, along negative curvature where the gradient is zero, and close to a
-minimum with an invertible Hessian the number of right digits doubles with each step.
+A step solves a model problem exactly (`trust_region_step.py`), with the gradient and the Hessian of
+the loss in W and v. So the method leaves saddles, along negative curvature where the gradient is
+zero, and close to a minimum with an invertible Hessian the number of right digits doubles with
+each step.
 """
 
 from __future__ import annotations
@@ -25,20 +17,78 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_int, check_number
+from narrowlib._runs import runs
+from narrowlib.constraints.base import Free, Product
+from narrowlib.constraints.lengths import length
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.hessian import dense_hessian
-from narrowlib.network.model import Params, check_finite_problem, check_problem, half_mean_square
-from narrowlib.solvers.newton import NEAR_FLOOR, rounding_floor
-from narrowlib.solvers.result import RESULTS, Solution, finish, hold_last
+from narrowlib.network.linearization import linearize
+from narrowlib.network.model import Params, half_mean_square
+from narrowlib.network.rounding import rounding_floor
+from narrowlib.solvers.loop import NEAR_FLOOR, RUNNING, Row, iterate, judge, running
+from narrowlib.solvers.measure import Data, block_units, prepare, shown_unit, stationarity
+from narrowlib.solvers.result import RESULTS, Solution, finish
+from narrowlib.solvers.start import read_start
+from narrowlib.solvers.trust_region_step import trust_region_step
 
 FIRST_RADIUS = 0.1  # ϱ at the start, in units of the length of all weights
-SECULAR_STEPS = 60  # at most; the least radius solved for is reached in fewer than ten
-ROUNDED = 1000.0  # in units of the machine's precision: what of the radius may stay unfilled
 SHRINKINGS = 40  # of the radius, by four, before a step is given up
+EVERYWHERE = Product(W=Free(), v=Free())
 
 
+class Point(NamedTuple):
+    """The loss at one point, to second order.
+
+    Args:
+        params: the weights, p of them.
+        residual: F − y there.
+        loss: half the mean squared residual.
+        gradient: its gradient in W and v.
+        eigenvalues: of its Hessian, ascending, shape (p,).
+        vectors: the eigenvectors as columns, shape (p, p).
+        stationarity: the gradient in relative units.
+        floor: what rounding alone leaves of that.
+    """
+
+    params: Params
+    residual: Array
+    loss: Array
+    gradient: Params
+    eigenvalues: Array
+    vectors: Array
+    stationarity: Array
+    floor: Array
+
+
+class TrustRegionState(NamedTuple):
+    """Where a run stands: all that the next step needs.
+
+    Args:
+        point: the weights, and the loss there to second order.
+        radius: ϱ of the next step.
+        num_steps: steps taken or given up.
+        code: a `RESULTS` code; `max_steps` while the run may go on.
+    """
+
+    point: Point
+    radius: Array
+    num_steps: Array
+    code: Array
+
+    @property
+    def params(self) -> Params:
+        """The weights."""
+        return self.point.params
+
+    @property
+    def residual(self) -> Array:
+        """F − y at the weights."""
+        return self.point.residual
+
+
+@runs("jit")
 def trust_region_newton(
-    params: Params,
+    params: Params | TrustRegionState,
     X: Float[ArrayLike, "n d"],
     y: Float[ArrayLike, "n *K"],
     *,
@@ -58,30 +108,31 @@ def trust_region_newton(
     give the end to `stationary_point`. The function works under `jit`, and under `vmap` over
     starts and over data.
 
-    Gradients are measured in units of $\|J\|_F \|y\| / n$ at the same point, with J the Jacobian
-    in W and v (and with 1 for ‖y‖ where y = 0). In these units rounding leaves about
-    $10^{-15}$ of them, more where the weights are large.
-
     Args:
         params: the start, `W` (m, d) and `v` (m,) or (m, K), such as `lecun(key, d=…, m=…)`, or
-            the end of another solver.
+            the end of another solver; or the `state` of an earlier run on the same data, to go on
+            from.
         X: samples, shape (n, d).
         y: targets, shape (n,) or (n, K).
         activation: a name of `activations()` or an `Activation`, twice differentiable.
         max_steps: the most steps to take; a step that is rejected is shortened, and counts once.
-        tol: stop once the gradient is at most this, in the units above.
+        tol: stop once the gradient is at most this, W's block in units of $\|J_W\|_F \|y\| / n$
+            and v's in units of $\|J_v\|_F \|y\| / n$, J at the same point (1 for ‖y‖ where
+            y = 0). Rounding leaves about $10^{-15}$ of them, more where the weights are large. 0
+            to take all steps that help.
         throw: raise `SolverError` where no stationary point was reached. Pass False under jit
             and vmap.
 
     Returns:
-        A `Solution`. `stats` hold `loss`, `gradient` (‖∇ℓ‖ in the units above), `floor` (what
-        rounding alone leaves of it), `least_eigenvalue` (of the Hessian), `num_steps`, and
-        `history` with `loss`, `gradient` and `radius` a step; `state` is the start. `result` is
-        `converged` (the gradient fell to `tol`, and no eigenvalue is below $-\sqrt{\epsilon}$
-        times the largest, ϵ the machine's precision; the loss may be positive), `rounding` (the
-        gradient is as small as rounding lets it be, but above `tol`), `step_too_small` or
-        `max_steps`. Inside jit or vmap histories keep the length `max_steps` and repeat their
-        last entry once the run has stopped.
+        A `Solution`. `stats` hold `loss`, `stationarity` (the gradient in the units above), `unit`
+        (times it, ‖∇ℓ‖), `floor` (what rounding alone leaves of it), `least_eigenvalue` (of the
+        Hessian), `num_steps`, and `history` with `loss`, `stationarity` and `radius` a step.
+        `result` is `converged` (the gradient fell to `tol`, and no eigenvalue is below
+        $-\sqrt{\epsilon}$ times the largest, ϵ the machine's precision; the loss may be
+        positive), `rounding` (the gradient is as small as rounding lets it be, but above `tol`),
+        `step_too_small`, `non_finite` (the loss at the start is no number), `max_steps`, or
+        `completed` in its place where `tol` is 0. Inside jit or vmap histories keep the length
+        `max_steps` and repeat their last row once the run has stopped.
 
     Raises:
         ValueError: if shapes or precisions do not match, or an entry is not finite.
@@ -94,7 +145,8 @@ def trust_region_newton(
         ...     data = nl.gaussian(jax.random.key(0), n=20, d=4)
         ...     start = nl.lecun(jax.random.key(1), d=4, m=2)  # 10 weights, too few for 20 samples
         ...     sol = nl.trust_region_newton(start, data.X, data.y, activation="gelu")
-        ...     sol.result.name, bool(sol.stats["loss"] > 0.1), bool(sol.stats["gradient"] < 1e-12)
+        ...     rests = bool(sol.stats["stationarity"] < 1e-12)
+        ...     sol.result.name, bool(sol.stats["loss"] > 0.1), rests
         ('converged', True, True)
 
     References:
@@ -102,160 +154,131 @@ def trust_region_newton(
         narrow net".
     """
     sigma = get_activation(activation)
-    params, X, y = check_problem(params, X, y)
-    check_finite_problem(params, X, y)
-    check_int("max_steps", max_steps, 1)
-    check_number("tol", tol, above=0)
-    goal = jnp.asarray(tol, X.dtype)
-    end, code, stats = _run(params, X, y, sigma, goal, int(max_steps))
-    return finish(Solution(end, code, stats, params), throw)
+    start, X, y = read_start(params, X, y, TrustRegionState)
+    max_steps = check_int("max_steps", max_steps, 1)
+    goal = jnp.asarray(check_number("tol", tol, minimum=0), X.dtype)
+    state, stats = _run(start, X, y, sigma, goal, max_steps)
+    return finish(Solution(state.params, state.code, stats, state), tol, throw)
 
 
-def trust_region_step(
-    c: Float[Array, " p"], eigenvalues: Float[Array, " p"], radius: Float[Array, ""]
-) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-    """The model problem's solution in the Hessian's eigenvectors, and the decrease it promises.
-
-    `c` is the gradient there, and the eigenvalues ascend. The unknown is μ = λ + λ₁, counted
-    from the lowest eigenvalue, or μ = λ₁ at least where that is positive: so nothing cancels.
-    """
-    gaps = eigenvalues - eigenvalues[0]
-    convex = eigenvalues[0] > 0
-    lowest = jnp.maximum(eigenvalues[0], 0.0)
-
-    def parts(mu: Array) -> tuple[Array, Array]:
-        pole = jnp.where(c == 0, 1.0, gaps + mu)  # no part, no pole: the hard case
-        return -c / pole, pole
-
-    def advance(carry: tuple) -> tuple:
-        i, mu, _ = carry
-        s, pole = parts(mu)
-        size = jnp.linalg.norm(s)
-        # Newton on 1/‖s‖, which is concave: from below it never oversteps
-        move = (size / radius - 1) * size**2 / jnp.sum(s**2 / pole)
-        return i + 1, jnp.where(move > 0, mu + move, mu), move
-
-    def unfinished(carry: tuple) -> Array:
-        i, mu, move = carry
-        return (i < SECULAR_STEPS) & (move > 4 * jnp.finfo(c.dtype).eps * mu)
-
-    inside = convex & (jnp.linalg.norm(parts(lowest)[0]) <= radius)
-    below = jnp.maximum(jnp.max(jnp.abs(c) / radius - gaps), lowest)  # no part exceeds the radius
-    first = jnp.where(inside, 0.0, jnp.inf).astype(c.dtype)
-    mu = jax.lax.while_loop(unfinished, advance, (jnp.zeros((), int), below, first))[1]
-    s = parts(jnp.where(inside, lowest, mu))[0]
-    missing = radius**2 - jnp.sum(s**2)
-    missing = jnp.where(missing > ROUNDED * jnp.finfo(c.dtype).eps * radius**2, missing, 0.0)
-    fill = missing / (jnp.abs(s[0]) + jnp.sqrt(s[0] ** 2 + missing) + jnp.finfo(c.dtype).tiny)
-    s = jnp.where(convex, s, s.at[0].add(jnp.where(s[0] < 0, -fill, fill)))
-    return s, -jnp.sum(s * (c + eigenvalues * s / 2))
+def look(params: Params, data: Data, sigma: Activation) -> Point:
+    """One linearisation, one dense Hessian and its eigenvectors."""
+    at = linearize(params, data.X, sigma)
+    r = at.residual(data.y)
+    gradient = at.gradient(r)
+    values, vectors = jnp.linalg.eigh(dense_hessian(params, data.X, data.y, sigma))
+    noise = rounding_floor(at) + jnp.finfo(r.dtype).eps * length(data.y)
+    return Point(
+        params=params,
+        residual=r,
+        loss=half_mean_square(r),
+        gradient=gradient,
+        eigenvalues=values,
+        vectors=vectors,
+        stationarity=stationarity(EVERYWHERE, params, gradient, block_units(at, data)),
+        floor=len(r) ** 0.5 * noise / data.target,
+    )
 
 
-class _Point(NamedTuple):
-    """Where a run stands: the weights, the loss there, and what a step needs."""
+def first_state(params: Params, data: Data, sigma: Activation) -> TrustRegionState:
+    """The state before the first step."""
+    length = jnp.linalg.norm(ravel_pytree(params)[0])
+    radius = FIRST_RADIUS * jnp.where(length > 0, length, 1.0)
+    return TrustRegionState(look(params, data, sigma), radius, jnp.zeros((), int), running())
+
+
+class Attempt(NamedTuple):
+    """A step of at most some length: where it leads, and what it is worth."""
 
     params: Params
-    loss: Array
-    gradient: Array  # flat
-    eigenvalues: Array
-    vectors: Array
-    scale: Array  # the unit of gradients
+    length: Array
+    gain: Array  # the share of the promised decrease that is there
+    good: Array  # whether to take it
+    unseen: Array  # whether the decrease drowns in the loss's last digits
+
+
+def attempt(point: Point, radius: Array, data: Data, sigma: Activation) -> Attempt:
+    """The step that solves the model problem in this radius."""
+    flat, unravel = ravel_pytree(point.gradient)
+    s, promised = trust_region_step(flat @ point.vectors, point.eigenvalues, radius)
+    move = unravel(point.vectors @ s)
+    trial = Params(point.params.W + move.W, point.params.v + move.v)
+    at = linearize(trial, data.X, sigma)
+    r = at.residual(data.y)
+    gain = (point.loss - half_mean_square(r)) / promised
+    unseen = promised <= 100 * jnp.finfo(r.dtype).eps * point.loss
+    new = ravel_pytree(at.gradient(r))[0]
+    shorter = jnp.linalg.norm(new) < jnp.linalg.norm(flat) / 2  # where unseen, the gradient decides
+    good = jnp.where(unseen, shorter, gain > 1e-4)
+    return Attempt(trial, jnp.linalg.norm(s), jnp.where(unseen, 1.0, gain), good, unseen)
+
+
+def shorten(point: Point, radius: Array, data: Data, sigma: Activation) -> tuple[Array, Attempt]:
+    """The first attempt that is good, or past help, and the radius it was made in."""
+
+    def rejected(carry: tuple[Array, Array, Attempt]) -> Array:
+        k, _, tried = carry
+        return ~tried.good & ~tried.unseen & (k < SHRINKINGS)
+
+    def shrink(carry: tuple[Array, Array, Attempt]) -> tuple[Array, Array, Attempt]:
+        k, radius, tried = carry
+        radius = jnp.minimum(radius, tried.length) / 4
+        return k + 1, radius, attempt(point, radius, data, sigma)
+
+    first = (jnp.ones((), int), radius, attempt(point, radius, data, sigma))
+    return jax.lax.while_loop(rejected, shrink, first)[1:]
+
+
+def advance(state: TrustRegionState, data: Data, sigma: Activation) -> tuple[Any, Array]:
+    """One step, if one is possible, else a code that says why not; and the length tried."""
+    point = state.point
+    radius, tried = shorten(point, state.radius, data, sigma)
+    size, gain = tried.length, tried.gain
+    radius = jnp.where((gain > 0.75) & (size >= 0.99 * radius), 2 * radius, radius)
+    radius = jnp.where(gain < 0.25, size / 4, radius)
+    lost = jnp.where(
+        point.stationarity <= NEAR_FLOOR * point.floor,
+        RESULTS.rounding.code,
+        RESULTS.step_too_small.code,
+    )
+    point = jax.lax.cond(tried.good, lambda: look(tried.params, data, sigma), lambda: point)
+    code = jnp.where(tried.good, RUNNING, lost).astype(int)
+    return TrustRegionState(point, radius, state.num_steps + 1, code), size
 
 
 @partial(jax.jit, static_argnames=("sigma", "max_steps"))
 def _run(
-    start: Params, X: Array, y: Array, sigma: Activation, tol: Array, max_steps: int
-) -> tuple[Params, Array, dict[str, Any]]:
-    running, converged, stuck, rounded = (
-        jnp.asarray(result.code)
-        for result in (
-            RESULTS.max_steps, RESULTS.converged, RESULTS.step_too_small, RESULTS.rounding,
-        )
-    )  # fmt: skip
-    n, dtype = X.shape[0], X.dtype
-    eps = jnp.finfo(dtype).eps
-    length, unravel = ravel_pytree(start)
-    length = jnp.linalg.norm(length)
-    targets = jnp.where(jnp.any(y != 0), jnp.linalg.norm(y), 1.0).astype(dtype)
+    start: Params | TrustRegionState,
+    X: Array,
+    y: Array,
+    sigma: Activation,
+    tol: Array,
+    max_steps: int,
+) -> tuple[TrustRegionState, dict[str, Any]]:
+    data = prepare(X, y)
 
-    def loss(params: Params) -> Array:
-        return half_mean_square(sigma.fn(X @ params.W.T) @ params.v - y)
+    def judged(state: TrustRegionState, tried: Array) -> tuple[TrustRegionState, Array, Row]:
+        point, values = state.point, state.point.eigenvalues
+        bends = values[0] < -jnp.sqrt(jnp.finfo(X.dtype).eps) * jnp.max(jnp.abs(values))
+        code = judge(state.code, (point.stationarity <= tol) & ~bends, point.loss)
+        row = {"loss": point.loss, "stationarity": point.stationarity, "radius": tried}
+        return state._replace(code=code), code, row
 
-    def gradient(params: Params) -> Array:
-        return ravel_pytree(jax.grad(loss)(params))[0]
+    def step(state: TrustRegionState) -> tuple[TrustRegionState, Array, Row]:
+        return judged(*advance(state, data, sigma))
 
-    def jacobian_size(params: Params) -> Array:
-        Z = X @ params.W.T
-        rows = jnp.sum(X**2, axis=1) @ sigma.derivative(Z) ** 2
-        of_W = rows @ jnp.sum(params.v.reshape(len(params.v), -1) ** 2, axis=1)
-        return jnp.sqrt(of_W + jnp.sum(sigma.fn(Z) ** 2) * (y.size / n))
-
-    def look(params: Params) -> _Point:
-        values, vectors = jnp.linalg.eigh(dense_hessian(params, X, y, sigma))
-        unit = jacobian_size(params) * targets / n
-        return _Point(params, loss(params), gradient(params), values, vectors, unit)
-
-    def attempt(point: _Point, radius: Array) -> tuple[Params, Array, Array, Array, Array]:
-        """A step of at most this length: its end, how far it is, whether to take it."""
-        s, promised = trust_region_step(point.gradient @ point.vectors, point.eigenvalues, radius)
-        move = unravel(point.vectors @ s)
-        trial = Params(point.params.W + move.W, point.params.v + move.v)
-        gain = (point.loss - loss(trial)) / promised
-        # where the decrease drowns in the loss's last digits, the gradient decides
-        unseen = promised <= 100 * eps * point.loss
-        old, new = jnp.linalg.norm(point.gradient), jnp.linalg.norm(gradient(trial))
-        good = jnp.where(unseen, new < old / 2, gain > 1e-4)
-        return trial, jnp.linalg.norm(s), jnp.where(unseen, 1.0, gain), good, unseen
-
-    def floor(point: _Point) -> Array:
-        """What rounding alone leaves of the gradient, in its units."""
-        noise = rounding_floor(point.params, X, sigma) + eps * jnp.linalg.norm(y)
-        return n**0.5 * noise / targets
-
-    def advance(carry: tuple) -> tuple:
-        i, params, radius, stalled, _, _, history = carry
-        point = look(params)
-        values, slope = point.eigenvalues, jnp.linalg.norm(point.gradient) / point.scale
-        bends = values[0] < -jnp.sqrt(eps) * jnp.max(jnp.abs(values))
-        code = jnp.where(slope <= NEAR_FLOOR * floor(point), rounded, stuck)
-        code = jnp.where(stalled, code, running)
-        code = jnp.where((slope <= tol) & ~bends, converged, code)
-        ahead = (code == running) & (i < max_steps)
-
-        def again(tried: tuple) -> Array:
-            k, _, (_, _, _, good, unseen) = tried
-            return ahead & ~good & ~unseen & (k < SHRINKINGS)
-
-        def shorter(tried: tuple) -> tuple:
-            k, size, (_, last, *_) = tried
-            size = jnp.where(k == 0, size, jnp.minimum(size, last) / 4)
-            return k + 1, size, attempt(point, size)
-
-        no, nil = jnp.zeros((), bool), jnp.zeros((), dtype)
-        first = (jnp.zeros((), int), radius, (params, nil, nil, no, no))
-        _, radius, (trial, size, gain, good, _) = jax.lax.while_loop(again, shorter, first)
-        at_edge = size >= 0.99 * radius
-        radius = jnp.where((gain > 0.75) & at_edge, 2 * radius, radius)
-        radius = jnp.where(gain < 0.25, size / 4, radius)
-        params = jax.tree.map(partial(jnp.where, ahead & good), trial, params)
-        before = jnp.where(i > 0, i - 1, max_steps)  # the step that led here, or nowhere
-        now = jnp.where(ahead, i, max_steps)
-        history = {
-            "loss": history["loss"].at[before].set(point.loss, mode="drop"),
-            "gradient": history["gradient"].at[before].set(slope, mode="drop"),
-            "radius": history["radius"].at[now].set(size, mode="drop"),
-        }
-        stats = {"loss": point.loss, "gradient": slope, "floor": floor(point)}
-        stats["least_eigenvalue"] = values[0]
-        return i + ahead.astype(int), params, radius, ahead & ~good, (code, ahead), stats, history
-
-    numbers = ("loss", "gradient", "floor", "least_eigenvalue")
-    empty = {name: jnp.zeros(max_steps, dtype) for name in ("loss", "gradient", "radius")}
-    steps, params, _, _, (code, _), stats, history = jax.lax.while_loop(
-        lambda carry: carry[4][1],
-        advance,
-        (jnp.zeros((), int), start, FIRST_RADIUS * jnp.where(length > 0, length, 1.0),
-         jnp.zeros((), bool), (running, jnp.ones((), bool)),
-         {name: jnp.zeros((), dtype) for name in numbers}, empty),
-    )  # fmt: skip
-    return params, code, stats | {"num_steps": steps, "history": hold_last(history, steps)}
+    state = start if isinstance(start, TrustRegionState) else first_state(start, data, sigma)
+    state, code, row = judged(state._replace(code=running()), state.radius)
+    end = iterate(step, state, code, row, max_steps)
+    point, units = end.state.point, block_units(linearize(end.state.params, X, sigma), data)
+    measure = point.stationarity
+    stats = {
+        "loss": point.loss,
+        "stationarity": measure,
+        "unit": shown_unit(EVERYWHERE, point.params, point.gradient, units, measure),
+        "floor": point.floor,
+        "least_eigenvalue": point.eigenvalues[0],
+        "num_steps": end.steps,
+        "history": end.history,
+    }
+    return end.state, stats

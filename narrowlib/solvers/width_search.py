@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import output_features, tangent_kernel
+from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
-from narrowlib.network.rounding import MARGIN
+from narrowlib.network.rounding import MARGIN, gram_slack
 
 WIDEST = 4  # the search ends at this many times the theorem's width
 POWER_STEPS = 30
@@ -27,7 +27,7 @@ POWER_STEPS = 30
 @partial(jax.jit, static_argnames="sigma")
 def has_full_rank(params: Params, X: Array, XX: Array, sigma: Activation) -> Array:
     """Whether `numerical_rank(method="gram")` would call J full."""
-    kernel = tangent_kernel(XX, output_features(sigma.derivative(X @ params.W.T), params.v))
+    kernel = linearize(params, X, sigma).gram(XX)
 
     def power(_: Array, q: Array) -> Array:
         q = kernel @ q
@@ -36,7 +36,7 @@ def has_full_rank(params: Params, X: Array, XX: Array, sigma: Activation) -> Arr
     rows = kernel.shape[0]
     q = jax.lax.fori_loop(0, POWER_STEPS, power, jnp.sqrt(jnp.diagonal(kernel)))
     largest = q @ (kernel @ q)
-    threshold = MARGIN**2 * rows * jnp.finfo(kernel.dtype).eps * largest
+    threshold = MARGIN**2 * gram_slack(rows, largest, kernel.dtype)
     shifted = kernel.at[jnp.diag_indices(rows)].add(-threshold)
     return jnp.all(jnp.isfinite(jnp.diagonal(jnp.linalg.cholesky(shifted))))
 

@@ -37,10 +37,10 @@ def test_activations_and_outputs(name, K):
     assert sol.stats["width"] >= 2 * -(-y.size // 8)
 
 
-def test_the_state_is_the_start_and_only_W_moves():
+def test_the_start_is_kept_and_only_W_moves():
     X, y = problem(11, n=24)
     sol = nl.interpolate(X, y, key=jax.random.key(3))
-    start, m = sol.state, sol.stats["width"]
+    start, m = sol.stats["start"], sol.stats["width"]
     fresh = nl.mirrored_lecun(jax.random.key(3), d=8, m=m)
     np.testing.assert_array_equal(start.W, fresh.W)
     np.testing.assert_allclose(start.v, sol.stats["scale"] * fresh.v, rtol=1e-15)
@@ -58,8 +58,8 @@ def test_the_default_scale_is_the_least_that_moves_a_tenth():
     """The first full step moves pre-activations by 0.1 at most, computed here with a dense J."""
     X, y = problem(12, n=24)
     sol = nl.interpolate(X, y, key=jax.random.key(4))
-    J = np.asarray(nl.jacobian(sol.state, X))
-    step = (np.linalg.pinv(J) @ np.asarray(y)).reshape(sol.state.W.shape)
+    J = np.asarray(nl.jacobian(sol.stats["start"], X))
+    step = (np.linalg.pinv(J) @ np.asarray(y)).reshape(sol.stats["start"].W.shape)
     largest = abs(np.asarray(X) @ step.T).max()
     if float(sol.stats["scale"]) > 1:
         assert largest == pytest.approx(0.1, rel=1e-6)
@@ -135,7 +135,7 @@ def test_rank_deficient_starts_are_named(activation, width, n, d):
         X, y, key=jax.random.key(10), activation=activation, width=width, throw=False
     )
     assert sol.result is nl.RESULTS.rank_deficient
-    np.testing.assert_array_equal(sol.params.W, sol.state.W)  # the start, untouched
+    np.testing.assert_array_equal(sol.params.W, sol.stats["start"].W)  # the start, untouched
     assert sol.stats["width"] == (width or WIDEST * 4)
     with pytest.raises(nl.SolverError, match="does not have full row rank"):
         nl.interpolate(X, y, key=jax.random.key(10), activation=activation, width=width)
@@ -155,7 +155,7 @@ def test_nearly_equal_samples_with_different_labels_are_named():
     sol = nl.interpolate(X, y, key=jax.random.key(11), width=16, throw=False)
     assert sol.result is nl.RESULTS.damped
     assert "nearly equal" in sol.result.value
-    assert float(sol.stats["history"]["damping"][-1]) < 1
+    assert float(sol.stats["history"]["step_size"][-1]) < 1
 
 
 def test_float32_only_when_asked_for():
@@ -181,7 +181,7 @@ def test_a_badly_conditioned_start_is_fitted_with_a_scale_that_rounding_allows()
         assert misfit(sol, data.X, data.y) <= 1.01e-10
         assert float(sol.stats["scale"]) < 1e5
         assert float(sol.stats["floor"]) < 1e-10
-        assert float(jnp.min(sol.stats["history"]["damping"])) < 1  # it took damping
+        assert float(jnp.min(sol.stats["history"]["step_size"])) < 1  # it took damping
         straight = nl.interpolate(
             data.X, data.y, key=jax.random.key(100 + seed), width=100, scale=1e7, throw=False
         )

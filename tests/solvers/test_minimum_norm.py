@@ -7,8 +7,8 @@ import pytest
 from strategies import normal, problem
 
 import narrowlib as nl
-from narrowlib.network.linearization import tangent_kernel
-from narrowlib.solvers.newton import newton_step
+from narrowlib.network.linearization import linearize, tangent_kernel
+from narrowlib.solvers.minimum_norm import newton_step
 
 
 @pytest.mark.parametrize("K", [1, 2, 5])
@@ -25,11 +25,11 @@ def test_the_kernel_from_blocks_is_the_dense_one(n, K):
 def test_a_step_is_the_shortest_that_removes_the_residual(K):
     X, y = problem(25, n=20, d=6, outputs=K)
     params = nl.mirrored_lecun(jax.random.key(26), d=6, m=30, outputs=K)
-    delta, moves, left = newton_step(params, X, y, nl.get_activation("tanh"), X @ X.T)
+    delta, moves, left = newton_step(linearize(params, X, nl.get_activation("tanh")), y, X @ X.T)
     J = np.asarray(nl.jacobian(params, X))
     shortest = -np.linalg.lstsq(J, np.asarray(y).ravel(), rcond=None)[0]
     np.testing.assert_allclose(delta.ravel(), shortest, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(moves, np.asarray(X @ delta.T), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(moves, np.asarray(delta @ X.T), rtol=1e-9, atol=1e-12)
     assert float(left) < 1e-9
 
 
@@ -38,5 +38,7 @@ def test_a_step_says_what_it_leaves():
     X, _ = problem(27, n=20, d=6)
     params = nl.mirrored_lecun(jax.random.key(28), d=6, m=4)  # rank 12 of 20
     hidden = np.linalg.svd(np.asarray(nl.jacobian(params, X)))[0][:, -1]
-    left = newton_step(params, X, jnp.asarray(hidden), nl.get_activation("tanh"), X @ X.T)[2]
+    left = newton_step(
+        linearize(params, X, nl.get_activation("tanh")), jnp.asarray(hidden), X @ X.T
+    )[2]
     assert 0.9 < float(left) < 1.1

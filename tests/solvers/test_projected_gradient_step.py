@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 from strategies import normal, problem
 
 import narrowlib as nl
-from narrowlib.solvers.projected_step import _scale_ray
+from narrowlib.solvers.projected_gradient import ray_minimum
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(2), d=8, m=4)
@@ -23,18 +23,16 @@ def test_ray_scaling_is_the_optimum_on_the_ray(seed):
         at = start.params
         if isinstance(set_of_v, nl.PairedCone):
             bounds = (float(set_of_v.least_scale(at.v)), 1e3)
-        scaled, evaluation = _scale_ray(
-            nl.Product(W=nl.Free(), v=set_of_v), at, start.evaluation, Y
-        )
+        alpha = ray_minimum(set_of_v, at.v, start.residual + Y, Y)
+        scaled = nl.Params(at.W, alpha * at.v)
         best = minimize_scalar(
             lambda a, at=at: float(nl.loss(nl.Params(at.W, a * at.v), X, Y)),
             bounds=bounds,
             method="bounded",
             options={"xatol": 1e-10},
         )
-        assert float(scaled.v[0] / at.v[0]) == pytest.approx(best.x, abs=1e-5)
-        assert float(evaluation.loss) == pytest.approx(float(nl.loss(scaled, X, Y)), rel=1e-12)
-        assert float(evaluation.loss) <= best.fun + 1e-12
+        assert float(alpha) == pytest.approx(best.x, abs=1e-5)
+        assert float(nl.loss(scaled, X, Y)) <= best.fun + 1e-12
 
 
 def test_after_each_step_the_ray_has_nothing_left():
@@ -42,8 +40,9 @@ def test_after_each_step_the_ray_has_nothing_left():
     state = solver.init(START, X, Y)
     for _ in range(5):
         state = solver.step(state, X, Y)
-        F = state.evaluation.residual + Y
-        assert abs(float(jnp.sum(state.evaluation.residual * F))) < 1e-12
+        F = state.residual + Y
+        assert abs(float(jnp.sum(state.residual * F))) < 1e-12
+        assert float(state.loss) == pytest.approx(float(nl.loss(state.params, X, Y)), rel=1e-12)
 
 
 @pytest.mark.parametrize("initial", [1e-3, 1.0, 1e3])
