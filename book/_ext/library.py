@@ -17,6 +17,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
 
+from narrowlib._runs import MEANING
+
 from . import docmath
 
 logger = logging.getLogger(__name__)
@@ -122,8 +124,16 @@ def internal(app: Sphinx, env, node, inner):
     return None
 
 
+def where(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
+    """Say after the first paragraph where a function runs; `runs` has written it down."""
+    if (word := getattr(obj, "runs", None)) in MEANING:
+        end = lines.index("") if "" in lines else len(lines)
+        lines[end:end] = ["", f"**Runs** {MEANING[word].replace('`', '``')}."]
+
+
 def setup(app: Sphinx) -> dict:
     app.add_directive("library", Library)
+    app.connect("autodoc-process-docstring", where, priority=300)
     app.connect("autodoc-process-signature", signature)
     app.connect("missing-reference", internal)
     return {"parallel_read_safe": True}

@@ -24,7 +24,7 @@ from narrowlib._checks import check_finite, fail, float_array, is_concrete, show
 from narrowlib.constraints.lengths import length
 from narrowlib.constraints.own import alike, ensure_pytree
 from narrowlib.constraints.pytrees import frozen_pytree
-from narrowlib.network.model import Params, check_params
+from narrowlib.network.model import Params, check_pair
 
 if TYPE_CHECKING:
     from narrowlib.constraints.ball import Ball
@@ -260,17 +260,17 @@ class Product:
 
     def project(self, params: Params) -> Params:
         """The nearest feasible parameters."""
-        params = check_params(params)
+        params = check_pair(params)
         return Params(W=self.W.project(params.W), v=self.v.project(params.v))
 
     def violation(self, params: Params) -> Array:
         """The Euclidean distance from the parameters to the set; see `Constraint.violation`."""
-        params = check_params(params)
+        params = check_pair(params)
         return length(jnp.stack([self.W.violation(params.W), self.v.violation(params.v)]))
 
     def normal_cone_residual(self, params: Params, gradient: Params) -> Array:
         """dist(−gradient, N(params)): zero exactly at KKT points."""
-        params, gradient = check_params(params), check_params(gradient, "gradient")
+        params, gradient = check_pair(params), check_pair(gradient, "gradient")
         pairs = ((self.W, params.W, gradient.W), (self.v, params.v, gradient.v))
         return length(jnp.stack([part.normal_cone_residual(x, g) for part, x, g in pairs]))
 

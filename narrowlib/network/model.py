@@ -36,15 +36,20 @@ class Params(NamedTuple):
     v: Array
 
 
-def check_params(params: Any, name: str = "params") -> Params:
-    """The weights as a pair of float arrays: W (m, d), and v (m,) or (m, K), that fit together.
+def check_pair(params: Any, name: str = "params") -> Params:
+    """W (m, d) and v (m,) or (m, K) as float arrays, each for itself.
 
     Takes any pair (W, v). Raises `ValueError` for everything else.
     """
     if not (isinstance(params, tuple | list) and len(params) == 2):
         fail(name, shown(params), "Pass a narrowlib.Params, or a pair (W, v).")
     W = single_at_least(float_array(f"{name}.W", params[0], (2,)))
-    v = single_at_least(float_array(f"{name}.v", params[1], (1, 2)))
+    return Params(W, single_at_least(float_array(f"{name}.v", params[1], (1, 2))))
+
+
+def check_params(params: Any, name: str = "params") -> Params:
+    """The weights of a network as a pair of float arrays that fit together."""
+    W, v = check_pair(params, name)
     if 0 in W.shape or 0 in v.shape:
         part, x = ("W", W) if 0 in W.shape else ("v", v)
         fail(f"{name}.{part}", f"shape {x.shape}", "Pass at least one neuron, input and output.")

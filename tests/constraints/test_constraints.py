@@ -313,3 +313,13 @@ def test_sets_are_frozen():
         mode: str
 
     assert jax.tree.leaves(Half(2.0, "x")) == [2.0]
+
+
+def test_a_product_asks_each_block_for_itself():
+    """The two blocks need not be of one network: a point in the plane beside two pairs."""
+    C = nl.Product(W=nl.Ball(jnp.array([[7.0, -4.0]]), 1.0), v=nl.PairedCone(0.5, 2.0))
+    inside = nl.Params(jnp.array([[7.0, -4.0]]), jnp.array([1.0, 1.0, -1.0, -1.0]))
+    assert float(C.violation(inside)) == 0
+    assert float(C.normal_cone_residual(inside, inside)) > 0
+    with pytest.raises(ValueError, match=r"the length of v: got 3\."):
+        C.project(nl.Params(inside.W, inside.v[:3]))
