@@ -303,28 +303,6 @@ def test_static_mistakes(call, args, kwargs, says):
     assert message.endswith(".")
 
 
-def test_the_table_covers_every_public_function():
-    public = {name for name in nl.__all__} if hasattr(nl, "__all__") else set(dir(nl))
-    functions = {
-        name for name in public
-        if callable(getattr(nl, name)) and getattr(nl, name).__module__.startswith("narrowlib.")
-    }  # fmt: skip
-    covered = {getattr(row.values[0], "__qualname__", "").split(".")[0] for row in TABLE}
-    # no argument to get wrong, records without checks, and what has tests of its own
-    elsewhere = {
-        "Activation", "Certificate", "Constraint", "Dataset", "ExistenceCertificate",
-            "frozen_pytree",
-        "ExistenceProof", "Experiment", "Extremes", "Fixed",
-        "Free", "SigmaPath", "Slice", "SphereMinimum", "StationaryPoint",
-        "Trajectory", "GaussNewtonState", "NearestSingular", "ProjectedGradientState",
-        "SavedResults",
-        "KKTCertificate", "NumericalRank", "Params", "RankSweep", "RESULTS", "Solution",
-        "SolverError", "Sweep", "Table", "TrainingRun", "activations", "check", "data_hash",
-        "load_certificate",
-    }  # fmt: skip
-    assert functions - covered - elsewhere == set()
-
-
 def test_one_sample_has_one_axis_too_few_but_traced_values_pass():
     """Checks of values look at numbers only: under jit the same calls go through."""
     traced = jax.jit(lambda r: nl.project_ball(P.W, center=P.W, radius=r))(-1.0)
