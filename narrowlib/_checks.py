@@ -118,11 +118,13 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
-    """One of several words."""
+    """One of several words or whole numbers."""
     choices = tuple(choices)
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        fail(name, shown(value), f"Choose one of {', '.join(map(repr, choices))}.")
-    return value
+    plain = int(value) if isinstance(value, np.integer) else value
+    for choice in choices:
+        if type(plain) is type(choice) and plain == choice:
+            return choice
+    fail(name, shown(value), f"Choose one of {', '.join(map(repr, choices))}.")
 
 
 def check_function(name: str, value: Any, example: str) -> Callable[..., Any]:
@@ -148,10 +150,8 @@ def check_key(name: str, key: Any) -> jax.Array:
 
 def check_path(name: str, path: Any) -> Path:
     """A path, with ~ for the home folder."""
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        fail(name, shown(path), "Pass a path, as text or pathlib.Path.")
-    text = os.fspath(path)
-    if not isinstance(text, str) or "\0" in text:
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
         fail(name, shown(path), "Pass a path, as text or pathlib.Path.")
     return Path(text).expanduser()
 
@@ -268,9 +268,8 @@ def check_inputs(X: Any, *, d: int | None = None, dtype: Any = None) -> jax.Arra
     if d is not None and X.shape[1] != d:
         fail("X", f"shape {X.shape}", f"params.W reads d = {d} inputs: pass X of shape (n, {d}).")
     if dtype is not None and X.dtype != dtype:
-        fail(
-            "X", f"dtype {X.dtype}", f"The parameters are {dtype}: convert one, so that both agree."
-        )
+        mend = f"The parameters are {dtype}: convert one, so that both agree."
+        fail("X", f"dtype {X.dtype}", mend)
     return X
 
 
@@ -291,10 +290,9 @@ def check_double(name: str, dtype: Any, allow_float32: bool) -> None:
     """Refuse to draw conclusions about rank from single precision, unless told to."""
     check_bool("allow_float32", allow_float32)
     if jnp.finfo(dtype).bits < 64 and not allow_float32:
-        fail(
-            name,
-            f"dtype {dtype}",
+        mend = (
             "Rank and certificates need float64: in float32 singular values below about 1e-3 of "
             "the largest are rounding noise. Call jax.config.update('jax_enable_x64', True) "
-            "before making arrays, or pass allow_float32=True if you know why.",
+            "before making arrays, or pass allow_float32=True if you know why."
         )
+        fail(name, f"dtype {dtype}", mend)

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array
 
-from narrowlib._checks import check_double, check_path, fail
+from narrowlib._checks import check_path, fail
 from narrowlib._files import open_archive, write_whole
 from narrowlib._runs import runs
-from narrowlib.network.activations import Activation, get_activation
+from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import lipschitz_in_W
-from narrowlib.network.model import Params, check_finite_problem, check_problem
+from narrowlib.network.model import Params
 from narrowlib.network.rounding import least_singular_value
 
 FORMAT = 1
@@ -149,17 +149,6 @@ def _header(path: Path, text: str) -> tuple[type[Certificate], dict[str, Any]]:
         mend = f"This narrowlib reads {' and '.join(_KINDS)} of format {FORMAT}."
         fail("path", f"kind {kind!r}, format {version!r}", mend)
     return _KINDS[kind], claims
-
-
-def certified_problem(
-    params: Params, X: ArrayLike, y: ArrayLike, activation: str | Activation, allow_float32: bool
-) -> tuple[Params, Array, Array, Activation]:
-    """The checked arguments of a certificate."""
-    sigma = get_activation(activation)
-    params, X, y = check_problem(params, X, y)
-    check_double("params", X.dtype, allow_float32)
-    check_finite_problem(params, X, y)
-    return params, X, y, sigma
 
 
 def checked_numbers(**numbers: Any) -> None:

@@ -12,17 +12,13 @@ from jaxtyping import ArrayLike, Float
 
 from narrowlib._checks import check_bool
 from narrowlib._runs import runs
-from narrowlib.certificates.base import (
-    Certificate,
-    certified_problem,
-    checked_numbers,
-    rank_and_rate,
-)
+from narrowlib.certificates.base import Certificate, checked_numbers, rank_and_rate
 from narrowlib.certificates.existence_proof import ExistenceProof, prove_existence
 from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
 from narrowlib.network.rounding import output_rounding
+from narrowlib.network.theory import check_theory_problem
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -143,7 +139,9 @@ def existence_certificate(
     References:
         The expressivity theorem and its lemma; the argument is Newton–Kantorovich's.
     """
-    params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
+    params, X, y, sigma = check_theory_problem(
+        params, X, y, activation=activation, allow_float32=allow_float32
+    )
     if check_bool("rigorous", rigorous):
         return prove_existence(params, X, y, sigma)
     r = linearize(params, X, sigma).residual(y)

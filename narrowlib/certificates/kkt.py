@@ -15,18 +15,14 @@ from jaxtyping import ArrayLike, Float
 
 from narrowlib._checks import check_bool, check_number, fail
 from narrowlib._runs import runs
-from narrowlib.certificates.base import (
-    Certificate,
-    certified_problem,
-    checked_numbers,
-    rank_and_rate,
-)
+from narrowlib.certificates.base import Certificate, checked_numbers, rank_and_rate
 from narrowlib.certificates.kkt_theory import kkt_hypotheses, place_in, stationarity_bound
 from narrowlib.certificates.sets import described
 from narrowlib.constraints.base import Constraint, Product, as_product
 from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params, half_mean_square
+from narrowlib.network.theory import check_theory_problem
 from narrowlib.verifier import SETS
 
 FEASIBLE = 1e-9  # a violation up to this, relative to the size of the weights, is rounding
@@ -202,7 +198,9 @@ def kkt_certificate(
     References:
         The KKT theorem and its version for approximate KKT points (ours).
     """
-    params, X, y, sigma = certified_problem(params, X, y, activation, allow_float32)
+    params, X, y, sigma = check_theory_problem(
+        params, X, y, activation=activation, allow_float32=allow_float32
+    )
     constraint = as_product(constraint)
     kinds, arrays = described(constraint, params, check_bool("verifiable", verifiable))
     at, n = linearize(params, X, sigma), X.shape[0]

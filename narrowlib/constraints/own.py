@@ -17,24 +17,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from narrowlib._checks import fail, shown
+from narrowlib._checks import fail, float_array, shown
 
 _SEEN: set[type] = set()
 _LEAVES = "_leaves"  # where an object that JAX has rebuilt keeps the names of its leaves
 
 
 def alike(project: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
-    """A method `project` whose results have the shape and the precision of its argument."""
+    """A method `project` on float arrays, whose results have its argument's shape and precision."""
 
     @functools.wraps(project)
     def checked(self: Any, x: Any) -> Array:
+        x = float_array("x", x, None)
         moved = project(self, x)
-        shape = getattr(x, "shape", None)
-        if not isinstance(moved, jax.Array | np.ndarray) or moved.shape != np.shape(x):
+        if not isinstance(moved, jax.Array | np.ndarray) or moved.shape != x.shape:
             got = f"{type(self).__name__}, whose projection is {shown(moved)}"
-            mend = "Let its method project return an array"
-            fail("constraint", got, f"{mend}." if shape is None else f"{mend} of shape {shape}.")
-        return jnp.asarray(moved, getattr(x, "dtype", moved.dtype))
+            mend = f"Let its method project return an array of shape {x.shape}."
+            fail("constraint", got, mend)
+        return jnp.asarray(moved, x.dtype)
 
     return checked
 

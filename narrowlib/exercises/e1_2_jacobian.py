@@ -18,8 +18,9 @@ from narrowlib.exercises._answers import (
     numeric_exercise,
     weights_of,
 )
-from narrowlib.landscape.rank import MARGIN, numerical_rank
+from narrowlib.landscape.rank import numerical_rank
 from narrowlib.network.model import Params
+from narrowlib.network.rounding import MARGIN
 
 
 @exercise("1.2.1")

@@ -81,7 +81,7 @@ def guaranteed_radius(
     References:
         Chapter "The nice region"; with `order=1` the corollary on what a bounded change allows.
     """
-    check_choice("order", order, (1, 2))
+    order = check_choice("order", order, (1, 2))
     params, X, sigma = check_theory(params, X, activation=activation, allow_float32=allow_float32)
     return _guaranteed_radius(params, X, sigma, order)
 

@@ -16,6 +16,8 @@ from narrowlib.network.model import Params
 from narrowlib.network.rounding import MARGIN, spectrum, svd_floor
 from narrowlib.network.theory import check_theory
 
+VERDICTS = ("full", "deficient", "undecided")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NumericalRank:

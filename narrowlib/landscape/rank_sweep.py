@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,9 +20,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from narrowlib._checks import check_double, check_even, check_int, check_key, fail, shown
+from narrowlib._checks import (
+    check_choice,
+    check_double,
+    check_even,
+    check_int,
+    check_key,
+    fail,
+    shown,
+)
 from narrowlib._runs import runs
-from narrowlib.landscape.rank import judge
+from narrowlib.landscape.rank import VERDICTS, judge
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
@@ -61,10 +69,15 @@ class RankSweep:
 
     def share(self, verdict: str = "full") -> Float[np.ndarray, "*cells"]:
         """The share of draws with this verdict, cell by cell."""
-        return (self.verdict == verdict).mean(axis=-1)
+        return (self.verdict == check_choice("verdict", verdict, VERDICTS)).mean(axis=-1)
 
     def draw(self, *index: int) -> tuple[Params, Float[Array, "n d"]]:
         """The mirrored start and the samples of one draw, by its index in `rank`."""
+        if len(index) != self.rank.ndim:
+            mend = f"Pass {self.rank.ndim} numbers: the cell's and the draw's."
+            fail("index", shown(index), mend)
+        sizes = zip(index, self.rank.shape, strict=True)
+        index = tuple(check_int("index", i, -size, size - 1) for i, size in sizes)
         padded, rows = int(self.n.max()), int(self.n.max()) + int(self.m.max()) // 2
         shape = (*self.rank.shape, rows, self.d)
         own = _draw(self.key, shape=shape)[index]
@@ -124,10 +137,8 @@ def rank_sweep(
     check_double("the default float", dtype, allow_float32)
     d, draws = check_int("d", d, 1), check_int("draws", draws, 1)
     key = check_key("key", key)
-    for row in _entries("n", n):
-        check_int("n", row, 1)
-    for row in _entries("m", m):
-        check_even("m", row)
+    n = _sizes("n", n, partial(check_int, minimum=1))
+    m = _sizes("m", m, check_even)
     try:
         n_cells, m_cells = (a.copy() for a in np.broadcast_arrays(n, m))
     except ValueError:
@@ -156,11 +167,13 @@ def rank_sweep(
     return RankSweep(n_cells, m_cells, d, rank, verdict, sigma_min, sigma_max, threshold, key)
 
 
-def _entries(name: str, sizes: Any) -> list[Any]:
+def _sizes(name: str, sizes: Any, check: Callable[[str, Any], int]) -> np.ndarray:
+    """The sizes as an array of whole numbers, each checked."""
     try:
-        return np.ravel(sizes).tolist()
+        entries = np.ravel(sizes).tolist()
     except ValueError:
         fail(name, shown(sizes), "Pass a whole number, or an array of them.")
+    return np.reshape([check(name, entry) for entry in entries], np.shape(sizes)).astype(int)
 
 
 @partial(jax.jit, static_argnames="shape")

@@ -177,17 +177,3 @@ def lipschitz_in_W(params: Params, X: Array, sigma: Activation) -> Float[Array, 
     """L(v) = L₂ max‖xᵢ‖ ‖X‖ max|v_j|, the Lipschitz constant of J in W (see Notation)."""
     longest = jnp.max(jnp.linalg.norm(X, axis=1))
     return sigma.curvature * longest * jnp.linalg.norm(X, 2) * jnp.max(output_sizes(params.v))
-
-
-# What the solvers still call with samples first; to be removed with the last such call.
-
-
-def pull_back(D: Array, v: Array, r: Array) -> Float[Array, "n m"]:
-    """The residual, sent back through v and σ′ = D to the pre-activations: (n, m)."""
-    return D * (jnp.outer(r, v) if v.ndim == 1 else r @ v.T)
-
-
-def output_features(D: Float[Array, "n m"], v: Float[Array, "m *K"]) -> Float[Array, "rows m"]:
-    """The factor σ′(w_j·x_i) v_jk that J's row i K + k has in block j."""
-    columns = v.reshape(v.shape[0], -1)
-    return (D[:, None, :] * columns.T[None]).reshape(-1, v.shape[0])

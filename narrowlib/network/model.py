@@ -37,14 +37,17 @@ class Params(NamedTuple):
 
 
 def check_pair(params: Any, name: str = "params") -> Params:
-    """W (m, d) and v (m,) or (m, K) as float arrays, each for itself.
+    """W (m, d) and v (m,) or (m, K) as float arrays of one precision, each shape for itself.
 
     Takes any pair (W, v). Raises `ValueError` for everything else.
     """
     if not (isinstance(params, tuple | list) and len(params) == 2):
         fail(name, shown(params), "Pass a narrowlib.Params, or a pair (W, v).")
     W = single_at_least(float_array(f"{name}.W", params[0], (2,)))
-    return Params(W, single_at_least(float_array(f"{name}.v", params[1], (1, 2))))
+    v = single_at_least(float_array(f"{name}.v", params[1], (1, 2)))
+    if v.dtype != W.dtype:
+        fail(f"{name}.v", f"dtype {v.dtype}", f"{name}.W is {W.dtype}: convert one to the other.")
+    return Params(W, v)
 
 
 def check_params(params: Any, name: str = "params") -> Params:
@@ -55,8 +58,6 @@ def check_params(params: Any, name: str = "params") -> Params:
         fail(f"{name}.{part}", f"shape {x.shape}", "Pass at least one neuron, input and output.")
     if v.shape[0] != W.shape[0]:
         fail(f"{name}.v", f"shape {v.shape}", f"{name}.W has {W.shape[0]} neurons: pass as many.")
-    if v.dtype != W.dtype:
-        fail(f"{name}.v", f"dtype {v.dtype}", f"{name}.W is {W.dtype}: convert one to the other.")
     return Params(W, v)
 
 

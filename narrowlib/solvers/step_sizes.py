@@ -49,7 +49,7 @@ class Backtracking:
         check_number("shrink", self.shrink, above=0, below=1)
         check_number("grow", self.grow, minimum=1)
         check_number("decrease", self.decrease, above=0, below=1)
-        check_int("max_trials", self.max_trials, 1)
+        object.__setattr__(self, "max_trials", check_int("max_trials", self.max_trials, 1))
 
 
 @frozen_pytree()
@@ -76,8 +76,8 @@ def as_rule(step_size: Any) -> Backtracking | Constant | Scheduled:
     """Read a step size given as a number, a schedule or a `Backtracking`."""
     if isinstance(step_size, Backtracking | Constant | Scheduled):
         return step_size
+    if isinstance(step_size, type | str) or step_size is None:
+        fail("step_size", shown(step_size), "Pass a number, a schedule or Backtracking().")
     if callable(step_size):
         return Scheduled(step_size)
-    if isinstance(step_size, str) or step_size is None:
-        fail("step_size", shown(step_size), "Pass a number, a schedule or Backtracking().")
     return Constant(check_number("step_size", step_size, above=0))

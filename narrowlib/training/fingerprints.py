@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from narrowlib._checks import real_array
+from narrowlib._runs import runs
 from narrowlib.training.epochs import Program, TrainingState, alike
 
 EARLY = 64  # steps of an optimiser in a row that are looked at
@@ -39,6 +40,7 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
+@runs("host")
 def data_hash(*arrays: Any) -> str:
     """Sixteen hexadecimal digits that change with any entry, shape or precision of the data.
 

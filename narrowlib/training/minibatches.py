@@ -15,14 +15,15 @@ from jaxtyping import Array, Int, Key
 from narrowlib._checks import check_int, check_key, fail
 
 
-def check_batches(batch_size: Any, key: Any, n: int) -> Array | None:
-    """The key of a run over n samples; needed where there are minibatches."""
+def check_batches(batch_size: Any, key: Any, n: int) -> tuple[int | None, Array | None]:
+    """The size of the batches of a run over n samples and its key, which they need."""
     if batch_size is not None:
-        if check_int("batch_size", batch_size, 1) > n:
+        batch_size = check_int("batch_size", batch_size, 1)
+        if batch_size > n:
             fail("batch_size", batch_size, f"There are {n} samples: pass at most {n}.")
         if key is None:
             fail("key", None, "Minibatches are drawn at random: pass a JAX random key.")
-    return None if key is None else check_key("key", key)
+    return batch_size, None if key is None else check_key("key", key)
 
 
 def batches_of_epoch(

@@ -61,7 +61,7 @@ def mirrored(module: Any, *, hidden: str, output: str, positions: int = 1) -> An
     for argument, path in (("hidden", hidden), ("output", output)):
         if not isinstance(path, str):
             fail(argument, shown(path), 'Pass a path as text, such as "hidden" or "layers.0".')
-    check_int("positions", positions, 1)
+    positions = check_int("positions", positions, 1)
     there = parameters_by_path(module)
     kernel = _parameter(there, "hidden", f"{hidden}.kernel")
     reading = _parameter(there, "output", f"{output}.kernel")

@@ -41,7 +41,7 @@ def check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
 def check_patience(patience: Any, validated: bool) -> int | None:
     """A number of epochs, which needs validation data."""
     if patience is not None:
-        check_int("patience", patience, 1)
+        patience = check_int("patience", patience, 1)
         if not validated:
             fail("patience", patience, "It watches the validation loss: pass validation=(X, y).")
     return patience

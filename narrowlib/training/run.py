@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Shaped
 
-from narrowlib._checks import check_bool, check_module, check_path, fail, real_array
+from narrowlib._checks import check_bool, check_finite, check_module, check_path, fail, real_array
 from narrowlib._files import open_archive, write_whole
 from narrowlib._runs import runs
 from narrowlib.solvers.result import RESULTS, result_of
@@ -172,6 +172,7 @@ class TrainingRun:
         if is_one_hot(y, outputs):
             found = jnp.argmax(outputs, axis=-1)
             return float(jnp.mean(found == jnp.argmax(jnp.asarray(y), axis=-1)))
+        check_finite("y", y)
         F, y = np.asarray(outputs, float), np.asarray(y, float)
         spread = np.sum((y - y.mean(axis=0)) ** 2)
         if not spread > 0:

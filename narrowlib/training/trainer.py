@@ -227,9 +227,9 @@ class ConstrainedTrainer:
                 `solution` is the `TrainingRun`.
         """
         check_module("module", module)
-        check_int("epochs", epochs, 1)
+        epochs = check_int("epochs", epochs, 1)
         report_every = -(-epochs // REPORTS) if report_every is None else report_every
-        check_int("report_every", report_every, 1)
+        report_every = check_int("report_every", report_every, 1)
         check_bool("throw", throw)
         if progress is not None:
             check_bool("progress", progress)
@@ -242,11 +242,9 @@ class ConstrainedTrainer:
         names, held_out = ("validation[0]", "validation[1]"), None
         if validated:
             held_out = check_data(names, *check_pair("validation", validation), test, functions)
-        key = check_batches(self.batch_size, key, len(X))
+        batch_size, key = check_batches(self.batch_size, key, len(X))
         sets = self.sets(module)
-        program = Program(
-            train.structure, test.structure, self.optimizer, self.loss, self.batch_size
-        )
+        program = Program(train.structure, test.structure, self.optimizer, self.loss, batch_size)
         state = first_state(program, sets, train.params, train.rest)
         if hyperparams is not None:
             state = state._replace(opt_state=with_hyperparams(hyperparams, state.opt_state))

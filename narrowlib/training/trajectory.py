@@ -109,10 +109,11 @@ def trajectory(
     sigma = get_activation(activation)
     params, X, y = check_problem(params, X, y)
     check_finite_problem(params, X, y)
-    check_int("record_every", record_every, 1)
-    if check_int("num_steps", num_steps, 1) % record_every:
+    record_every = check_int("record_every", record_every, 1)
+    num_steps = check_int("num_steps", num_steps, 1)
+    if num_steps % record_every:
         fail("num_steps", num_steps, f"Pass a multiple of record_every = {record_every}.")
-    key = check_batches(batch_size, key, len(X))
+    batch_size, key = check_batches(batch_size, key, len(X))
     optimizer = check_optimizer("optimizer", optimizer)
     names = (trainable,) if isinstance(trainable, str) else trainable
     if not isinstance(names, Sequence) or not names or any(n not in Params._fields for n in names):

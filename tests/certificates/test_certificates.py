@@ -167,10 +167,18 @@ def test_numbers_that_overflow_are_not_certified(scale_X, scale_y):
         lambda X, y: nl.existence_certificate(START, X, y),
         lambda X, y: nl.kkt_certificate(START, X, y, SETS["ball"]),
     ):
-        with pytest.raises(
-            ValueError, match=r"^params: got \w+ = (inf|nan)\. The numbers overflow"
-        ):
+        with pytest.raises(ValueError, match=r"^[Xy]: got entries of up to .* products overflow"):
             certify(scale_X * X, scale_y * Y)
+
+
+def test_an_activation_that_overflows_is_not_certified():
+    far = nl.Activation("far", jnp.exp, lambda z: jnp.exp(800 + z), curvature=1.0)
+    for certify in (
+        lambda: nl.existence_certificate(START, X, Y, activation=far),
+        lambda: nl.kkt_certificate(START, X, Y, SETS["ball"], activation=far),
+    ):
+        with pytest.raises(ValueError, match=r"^params: got \w+ = (inf|nan)\. The numbers over"):
+            certify()
 
 
 def test_under_jit_there_is_a_sentence():
