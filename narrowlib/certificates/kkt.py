@@ -210,8 +210,8 @@ def kkt_certificate(
     target_loss = 1e-6 * zero_loss if target_loss is None else target_loss
     check_number("target_loss", target_loss, minimum=0)
     gradient = at.gradient(r)
-    place = place_in(constraint.W, params, X, gradient.W, sigma)
     s, L = rank_and_rate(params, X, sigma)
+    place = place_in(constraint.W, params, X, gradient.W, sigma)
     bound = n * place.gradient / s if s > 0 else math.inf
     by_stationarity = stationarity_bound(place, float(jnp.sum(r * F)), s, L, n)
     hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
