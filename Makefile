@@ -50,8 +50,8 @@ PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadf
 test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name", JOBS=n processes)
 	$(PYTEST) $(ARGS)
 
-quick: $(READY)  ## run the library's tests only, for the edit loop (ARGS="-k name", JOBS=n processes)
-	$(PYTEST) -m "not slow" --ignore=tests/project --ignore=tests/browser tests narrowlib $(ARGS)
+quick: $(READY)  ## run the library's tests of under a second, for the edit loop (ARGS="-k name", JOBS=n processes)
+	$(PYTEST) --quick --ignore=tests/project --ignore=tests/browser tests narrowlib $(ARGS)
 
 # Others' deprecations at the ends of the ranges are theirs to mend: shown, no errors.
 floor newest:  ## make quick with the oldest, or the newest, versions that pyproject.toml allows

@@ -9,15 +9,23 @@ Tests compile much and compute little: the compiler is most of their time. So
   was tried: 0.12, for one, does not know it;
 - all of them keep what they have compiled in `.cache/`, for each other and for the next run;
 - notebooks' kernels have one thread: as many of them run at a time as there are cores.
+
+`tests/seconds.json` says which tests take longer than a second, all their cases together. With
+`--quick` they are left out; `--record-seconds` measures them again.
 """
 
+import collections
 import gc
 import json
+import math
 import os
 from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+SECONDS = ROOT / "tests" / "seconds.json"
+LONG = 1.0  # second
+MUCH = 1.2e9  # bytes
 WITH_FUSION_FLAG = ("0.10.2",)  # jaxlib
 CACHE = {
     "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
@@ -48,33 +56,81 @@ jax.devices()  # reads the flags
 os.environ["XLA_FLAGS"] = FLAGS  # of the processes to come
 
 
-def expected_seconds(items):
-    """What each file takes, roughly: a notebook what it took when it was run, others by their mark.
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="leave out tests of over a second")
+    parser.addoption(
+        "--record-seconds", action="store_true", help=f"write {SECONDS.relative_to(ROOT)} anew"
+    )
+
+
+def test_function(nodeid):
+    """A test without its case: what the file of seconds lists."""
+    return nodeid.partition("[")[0]
+
+
+def expected_seconds(items, long_tests):
+    """What each file takes, roughly: a notebook what it took when it was run, others as recorded.
 
     One file builds the book; the others that read it come when it is built.
     """
     notebooks = json.loads((ROOT / "book" / "status.json").read_text("utf-8"))["notebooks"]
-    seconds, readers = {}, []
+    seconds, readers = collections.Counter(), []
+    for name, taken in long_tests.items():
+        seconds[ROOT / name.partition("::")[0]] += taken
     for item in items:
         if item.path.suffix == ".ipynb":
             entry = notebooks.get(item.path.relative_to(ROOT).as_posix(), {})
             seconds[item.path] = entry.get("seconds", 30.0)
-        elif "html" in getattr(item, "fixturenames", ()):
+        elif "html" in getattr(item, "fixturenames", ()) and item.path not in readers:
             readers.append(item.path)
             seconds[item.path] = 2000.0 if item.path == readers[0] else 500.0
-        elif item.get_closest_marker("slow") and item.path not in readers:
-            seconds[item.path] = 1000.0
     return seconds
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """The longest files first, so that no process works alone at the end."""
-    seconds = expected_seconds(items)
-    items.sort(key=lambda item: -seconds.get(item.path, 0.0))
+    long_tests = json.loads(SECONDS.read_text("utf-8"))
+    if config.getoption("quick"):
+        left_out = {
+            item
+            for item in items
+            if item.get_closest_marker("slow") or test_function(item.nodeid) in long_tests
+        }
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+    seconds = expected_seconds(items, long_tests)
+    items.sort(key=lambda item: -seconds[item.path])
+
+
+measured = collections.Counter()
+
+
+def pytest_runtest_logreport(report):
+    if not report.nodeid.partition("::")[0].endswith(".ipynb"):
+        measured[test_function(report.nodeid)] += report.duration
+
+
+def pytest_sessionfinish(session):
+    """The process that the others report to writes what they took."""
+    config = session.config
+    if config.getoption("record_seconds") and not hasattr(config, "workerinput"):
+        known = json.loads(SECONDS.read_text("utf-8"))
+        known = {k: v for k, v in known.items() if k not in measured} | measured
+        found = {k: round(v, 1) for k, v in sorted(known.items()) if v > LONG}
+        SECONDS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+def resident():
+    """The bytes that this process holds; infinite where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    except OSError:
+        return math.inf
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def pytest_runtest_teardown(item, nextitem):
-    """What nobody needs any more goes: without this a process grows to gigabytes."""
-    if item.get_closest_marker("slow") or nextitem is None or nextitem.path != item.path:
+    """What nobody needs any more goes before a process grows to gigabytes."""
+    if (nextitem is None or nextitem.path != item.path) and resident() > MUCH:
         jax.clear_caches()
         gc.collect()

@@ -58,6 +58,7 @@ def execute(path: Path) -> dict:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
+        coalesce_streams=True,
     )
     start = time.perf_counter()
     client.execute()
@@ -85,6 +86,8 @@ def main() -> None:
         sys.exit(f"No notebook of the book: {', '.join(map(str, unknown))}")
 
     os.environ["JAX_PLATFORMS"] = "cpu"
+    # as in the tests; with two threads XLA's pool has once stood still, on decompositions in vmap
+    os.environ.setdefault("NPROC", "1")
     setting = book_status.setting()
     old = book_status.read()
     others = {str(p.relative_to(ROOT)) for p in everything if p not in named}

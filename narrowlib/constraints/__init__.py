@@ -1,4 +1,7 @@
-"""Constraint sets, their projections, and the optimiser that stays inside."""
+"""Constraint sets, their projections, and the optimiser that stays inside.
+
+The names below are those that this package had when it was one file; all are in `narrowlib` too.
+"""
 
 from narrowlib.constraints.ball import Ball as Ball
 from narrowlib.constraints.ball import project_ball as project_ball

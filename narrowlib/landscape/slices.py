@@ -90,6 +90,7 @@ def slice_directions(
         Chapter "The nice region".
     """
     W = check_params(params).W
+    check_finite("params.W", W)
     given, key = _arrays("given", given, 2, W.dtype), check_key("key", key)
     if check_int("count", count, 1) > 3:
         fail("count", count, "A slice has 1, 2 or 3 directions.")
