@@ -36,12 +36,16 @@ def _plain(x: Array, square: Array) -> tuple[Array, Array]:
 
 def _scaled(x: Array, square: Array, *, axis: Axes) -> tuple[Array, Array]:
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
-    exponent = jnp.frexp(largest)[1] - 1
-    tiny = jnp.finfo(x.dtype).tiny
-    # a compiler may multiply by the inverse instead: neither may be subnormal
-    scale = jnp.clip(jnp.ldexp(jnp.ones_like(largest), exponent), tiny, 0.5 / tiny)
-    scale = jnp.where(largest > 0, scale, 1)
+    scale = power_of_two(largest)
     return scale, _root(jnp.sum((x / scale) ** 2, axis=axis, keepdims=True))
+
+
+def power_of_two(x: Array) -> Array:
+    """The power of two next to each entry x ≥ 0; 1 for 0. To multiply or divide by it is exact."""
+    limits = jnp.finfo(x.dtype)
+    power = jax.lax.reduce_precision(x, limits.nexp, 0)  # no digit but the first
+    # a compiler may multiply by the inverse instead: neither may be subnormal
+    return jnp.where(x > 0, jnp.clip(power, limits.tiny, 0.5 / limits.tiny), 1)
 
 
 def _root(square: Array) -> Array:

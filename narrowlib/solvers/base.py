@@ -151,7 +151,7 @@ def _first_state(solver: Any, params: Params, X: Array, y: Array, sigma: Activat
 def _next_state(solver: Any, state: Any, X: Array, y: Array, sigma: Activation) -> Any:
     """The state after one step."""
     data = prepare(X, y)
-    return solver._advance(state, data, solver._shared(data), sigma)[0]
+    return solver._advance(state._replace(code=running()), data, solver._shared(data), sigma)[0]
 
 
 @partial(jax.jit, static_argnames=("sigma", "max_steps"))

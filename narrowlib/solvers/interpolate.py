@@ -29,13 +29,14 @@ from narrowlib._checks import (
     fail,
 )
 from narrowlib._runs import runs
+from narrowlib.constraints.lengths import power_of_two
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
 from narrowlib.network.rounding import rounding_floor
 from narrowlib.network.starts import mirrored_lecun
 from narrowlib.solvers.loop import RUNNING, End, judge, running
-from narrowlib.solvers.measure import power_of_two, target_size
+from narrowlib.solvers.measure import target_size
 from narrowlib.solvers.minimum_norm import MinimumNormState, descend, first_state, newton_step
 from narrowlib.solvers.result import RESULTS, Solution, finish
 from narrowlib.solvers.start import read_data, read_state
@@ -127,7 +128,7 @@ def interpolate(
     kept, copies = _distinct(np.asarray(X), np.asarray(y))
     A, b = (X, y) if len(kept) == len(X) else (X[kept], y[kept])
     # a problem in other units is the same problem: solved where ‖y‖ is near 1, scaled exactly
-    unit, XX = power_of_two(y), A @ A.T
+    unit, XX = power_of_two(jnp.max(jnp.abs(y))), A @ A.T
     if state is None:
         start, full = _begin(A, b / unit, XX, sigma, check_key("key", key), width)
         alpha = _scale(start, A, b / unit, XX, sigma, scale, unit, tol)

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from narrowlib.constraints.base import Constraint, Product
-from narrowlib.constraints.lengths import length
+from narrowlib.constraints.lengths import length, power_of_two
 from narrowlib.network.linearization import Linearization, output_sizes
 from narrowlib.network.model import Params
 
@@ -58,20 +58,9 @@ def prepare(X: Float[Array, "n d"], y: Float[Array, "n *K"]) -> Data:
     return Data(X, y, jnp.sum(X**2, axis=1), target_size(y))
 
 
-def power_of_two(x: Array) -> Float[Array, ""]:
-    """The power of two below the largest entry; 1 where all are 0.
-
-    Multiplying and dividing by it is exact, and it has an inverse.
-    """
-    largest = jnp.max(jnp.abs(x))
-    last = -jnp.finfo(x.dtype).minexp
-    exponent = jnp.clip(jnp.frexp(largest)[1] - 1, -last, last)
-    return jnp.where(largest > 0, jnp.ldexp(jnp.ones_like(largest), exponent), 1)
-
-
 def block_units(at: Linearization, data: Data) -> Params:
     """The units (u_W, u_v) of the gradient's two blocks; 1 for a block whose Jacobian is zero."""
-    n, scale = data.X.shape[0], power_of_two(at.v)
+    n, scale = data.X.shape[0], power_of_two(jnp.max(jnp.abs(at.v)))
     weights = output_sizes(at.v / scale) ** 2
     in_W = scale * jnp.sqrt(weights @ (at.slope**2 @ data.squares))
     # as a product with ones: in the compiled loop three times as fast as one sum over m × n entries

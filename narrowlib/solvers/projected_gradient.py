@@ -241,9 +241,12 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
             enough = (predicted > 0) & (loss <= state.loss - rule.decrease * predicted)
             return eta, new, at.phi, at.slope, enough
 
+        # in a batch a run that has stopped turns idly: the others need not wait for its search
+        running = state.code == RUNNING
+
         def rejected(carry: tuple) -> Array:
             trials, (*_, enough) = carry
-            return ~enough & (trials < rule.max_trials)
+            return running & ~enough & (trials < rule.max_trials)
 
         def shrink(carry: tuple) -> tuple:
             trials, (eta, *_) = carry

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import narrowlib as nl
-from narrowlib.constraints.lengths import length
+from narrowlib.constraints.lengths import length, power_of_two
 
 RNG = np.random.default_rng(0)
 W, FAR = RNG.normal(size=(4, 3)), 3 * RNG.normal(size=(4, 3))
@@ -32,6 +32,18 @@ def ball(x, center, radius):
 @jax.jit
 def circular(x, axis):
     return nl.project_circular_cone(x, axis=axis, half_angle=0.4, zeta=0.1)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_a_power_of_two_is_near_and_has_an_inverse(dtype):
+    limits = np.finfo(dtype)
+    given = np.asarray([1.0, 3.9, 0.3, 1e-30, 7e33, limits.max, limits.tiny, 0.0], dtype)
+    units = np.asarray(power_of_two(jnp.asarray(given)))
+    assert units[-1] == 1 and units.dtype == dtype
+    mantissas, _ = np.frexp(units)
+    np.testing.assert_array_equal(mantissas, 0.5)
+    ratio = given[:-1].astype(float) / units[:-1].astype(float)
+    assert np.all((ratio > 0.5) & (ratio <= 8)) and np.all(np.isfinite(1 / units))
 
 
 @pytest.mark.parametrize("dtype, power", EXTREMES)

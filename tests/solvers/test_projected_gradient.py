@@ -10,6 +10,7 @@ from strategies import problem
 
 import narrowlib as nl
 from narrowlib.solvers import base
+from narrowlib.solvers.measure import prepare
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(2), d=8, m=4)
@@ -129,6 +130,24 @@ def test_steps_lost_in_rounding_are_not_stationarity(max_trials):
     sol = solver.run(START, X, Y, tol=0.0, activation=wrong, throw=False)
     assert sol.result is nl.RESULTS.step_too_small
     assert float(sol.stats["stationarity"]) > 1e-3
+
+
+def test_a_run_that_has_stopped_does_not_search():
+    """In a batch it turns idly, and the others would wait for all the trials of its search."""
+    wrong = nl.Activation("wrong", jnp.tanh, lambda z: jnp.tanh(z) ** 2 - 1, 1.0)
+    solver = nl.ProjectedGradient(nl.Product(W=SET.W, v=nl.Fixed(START.v)))
+    begin = solver.init(START, X, Y, activation=wrong)
+    tried = {
+        result.name: float(
+            solver._advance(begin._replace(code=result.code), prepare(X, Y), None, wrong)[1]
+        )
+        for result in (nl.RESULTS.max_steps, nl.RESULTS.step_too_small)
+    }
+    assert tried["max_steps"] < 1e-9 and tried["step_too_small"] == 1.0
+    # for whoever asks for a step it searches
+    again = begin._replace(code=jnp.asarray(nl.RESULTS.converged.code))
+    again = solver.step(again, X, Y, activation=wrong)
+    assert float(again.step_size) == tried["max_steps"]
 
 
 def test_an_infeasible_start_is_projected_first():
