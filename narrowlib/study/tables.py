@@ -107,7 +107,7 @@ class Table(Sequence[dict[str, Any]]):
         """The table of the rows whose entries equal those named.
 
         Args:
-            **wanted: a value for each name; a row that lacks the name counts as None there.
+            wanted: by name, a value for each; a row that lacks the name counts as None there.
 
         Returns:
             A table of the same kind, perhaps without rows.
