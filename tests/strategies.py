@@ -56,6 +56,16 @@ def arrays(shape):
     return hnp.arrays(float, shape, elements=st.integers(-40, 40).map(lambda k: k / 8))
 
 
+class Box(nl.Constraint):
+    """A set as a reader writes it: no more than a projection, no pytree, no tangent cone."""
+
+    def __init__(self, top):
+        self.top = top
+
+    def project(self, x):
+        return jnp.clip(x, -self.top, self.top)
+
+
 class Case(NamedTuple):
     """A set, with what the contract suite must know of it and does not ask it.
 

@@ -175,7 +175,7 @@ class Free(Constraint):
     is_free: ClassVar[bool] = True
 
     def project(self, x: Array) -> Array:
-        return float_array("x", x, None)
+        return x
 
     def tangent(self, x: Array, direction: Array) -> Array:
         return point_and_direction(x, direction)[1]
@@ -219,7 +219,6 @@ class Fixed(Constraint):
         check_finite("value", self.value)
 
     def project(self, x: Array) -> Array:
-        x = float_array("x", x, None)
         if not _broadcasts(self.value.shape, x.shape):
             fail("value", f"shape {self.value.shape}", f"The parameter has shape {x.shape}.")
         return jnp.broadcast_to(self.value, x.shape).astype(x.dtype)

@@ -19,7 +19,7 @@ with the targets.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 from narrowlib.constraints.base import Constraint, Product
 from narrowlib.constraints.lengths import length, power_of_two
 from narrowlib.network.linearization import Linearization, output_sizes
-from narrowlib.network.model import Params
+from narrowlib.network.model import Params, half_mean_square
 
 
 class Data(NamedTuple):
@@ -78,6 +78,19 @@ def stationarity(
     params, gradient, units = jax.lax.stop_gradient((params, gradient, units))
     relative = Params(W=gradient.W / units.W, v=gradient.v / units.v)
     return distance(constraint, params, relative)
+
+
+def evaluate(
+    constraint: Product, params: Params, at: Linearization, residual: Array, data: Data
+) -> dict[str, Any]:
+    """What a state of the constrained problem holds of one point beside the weights."""
+    gradient = at.gradient(residual)
+    return {
+        "residual": residual,
+        "loss": half_mean_square(residual),
+        "gradient": gradient,
+        "stationarity": stationarity(constraint, params, gradient, block_units(at, data)),
+    }
 
 
 def distance(constraint: Product, params: Params, gradient: Params) -> Float[Array, ""]:

@@ -18,12 +18,12 @@ from narrowlib.constraints.base import Product, as_product
 from narrowlib.constraints.pytrees import frozen_pytree
 from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import linearize
-from narrowlib.network.model import Params, half_mean_square
+from narrowlib.network.model import Params
 from narrowlib.network.rounding import rounding_floor
 from narrowlib.solvers.base import ConstrainedSolver
 from narrowlib.solvers.gauss_newton_step import attempt
 from narrowlib.solvers.loop import NEAR_FLOOR, RUNNING, running
-from narrowlib.solvers.measure import Data, block_units, stationarity
+from narrowlib.solvers.measure import Data, evaluate
 from narrowlib.solvers.result import RESULTS, Solution
 
 SHORTEST, LONGEST = 1 / 3, 2.0  # by how much an accepted and a first rejected step change λ/‖r‖²
@@ -178,18 +178,13 @@ class ProjectedGaussNewton(ConstrainedSolver[GaussNewtonState]):
 
     def _first(self, params: Params, data: Data, sigma: Activation) -> GaussNewtonState:
         at = linearize(params, data.X, sigma)
-        residual = at.residual(data.y)
-        gradient = at.gradient(residual)
         return GaussNewtonState(
             params=params,
-            residual=residual,
-            loss=half_mean_square(residual),
-            gradient=gradient,
             damping=(self.damping * jnp.mean(at.gram_diagonal)).astype(data.X.dtype),
             growth=jnp.asarray(LONGEST, data.X.dtype),
-            stationarity=stationarity(self.constraint, params, gradient, block_units(at, data)),
             num_steps=jnp.zeros((), int),
             code=running(),
+            **evaluate(self.constraint, params, at, at.residual(data.y), data),
         )
 
     def _shared(self, data: Data) -> Array | None:
@@ -213,18 +208,13 @@ class ProjectedGaussNewton(ConstrainedSolver[GaussNewtonState]):
         hopeless = ~(found.promised > jnp.finfo(r.dtype).eps * before) | (size <= floor)
         at_floor = size <= NEAR_FLOOR * floor
         lost = jnp.where(at_floor, RESULTS.rounding.code, RESULTS.step_too_small.code)
-        gradient = there.gradient(new)
-        units = block_units(there, data)
         after = GaussNewtonState(
             params=found.params,
-            residual=new,
-            loss=half_mean_square(new),
-            gradient=gradient,
             damping=calm,
             growth=jnp.full_like(state.growth, LONGEST),
-            stationarity=stationarity(self.constraint, found.params, gradient, units),
             num_steps=state.num_steps + 1,
             code=running(),
+            **evaluate(self.constraint, found.params, there, new, data),
         )
         same = state._replace(
             damping=found.damping * state.growth,

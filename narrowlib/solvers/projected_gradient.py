@@ -26,7 +26,7 @@ from narrowlib.network.linearization import Linearization, linearize
 from narrowlib.network.model import Params, half_mean_square
 from narrowlib.solvers.base import ConstrainedSolver
 from narrowlib.solvers.loop import RUNNING, iterate_differentiably, running
-from narrowlib.solvers.measure import Data, block_units, stationarity
+from narrowlib.solvers.measure import Data, evaluate
 from narrowlib.solvers.result import RESULTS, Solution
 from narrowlib.solvers.step_sizes import Backtracking, as_rule
 
@@ -168,19 +168,14 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
 
     def _first(self, params: Params, data: Data, sigma: Activation) -> ProjectedGradientState:
         at = linearize(params, data.X, sigma)
-        residual = at.residual(data.y)
-        gradient = at.gradient(residual)
         rule = self.step_size
         eta = rule.initial if isinstance(rule, Backtracking) else rule.at(jnp.zeros((), int))
         return ProjectedGradientState(
             params=params,
-            residual=residual,
-            loss=half_mean_square(residual),
-            gradient=gradient,
             step_size=jnp.asarray(eta, data.X.dtype),
-            stationarity=stationarity(self.constraint, params, gradient, block_units(at, data)),
             num_steps=jnp.zeros((), int),
             code=running(),
+            **evaluate(self.constraint, params, at, at.residual(data.y), data),
         )
 
     def _advance(
@@ -198,19 +193,13 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
             alpha = ray_minimum(self.constraint.v, params.v, outputs, data.y)
             params, outputs = Params(params.W, alpha * params.v), alpha * outputs
             at = at._replace(v=params.v)
-        residual = outputs - data.y
-        loss, gradient = half_mean_square(residual), at.gradient(residual)
-        measure = stationarity(self.constraint, params, gradient, block_units(at, data))
-        finite = jnp.isfinite(measure) & jnp.isfinite(loss)
-        new = (params, residual, loss, gradient, measure)
-        old = (state.params, state.residual, state.loss, state.gradient, state.stationarity)
-        take = found & finite
-        params, residual, loss, gradient, measure = jax.tree.map(partial(jnp.where, take), new, old)
+        found_there = evaluate(self.constraint, params, at, outputs - data.y, data)
+        after = state._replace(params=params, num_steps=state.num_steps + 1, **found_there)
+        finite = jnp.isfinite(after.stationarity) & jnp.isfinite(after.loss)
+        state = jax.tree.map(partial(jnp.where, found & finite), after, state)
         code = jnp.where(found, RUNNING, RESULTS.step_too_small.code)
         code = jnp.where(finite, code, RESULTS.non_finite.code).astype(int)
-        steps = state.num_steps + take.astype(int)
-        state = ProjectedGradientState(params, residual, loss, gradient, eta, measure, steps, code)
-        return state, eta
+        return state._replace(step_size=eta, code=code), eta
 
     def _scale(self, v: Array) -> Array:
         """By how much the step in W is shorter than that in v."""

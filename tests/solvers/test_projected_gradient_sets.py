@@ -7,7 +7,7 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
-from strategies import normal, problem
+from strategies import Box, normal, problem
 
 import narrowlib as nl
 
@@ -16,16 +16,6 @@ START = nl.mirrored_lecun(jax.random.key(2), d=8, m=4)
 CONE = nl.PairedCone(zeta=0.1, kappa=4.0)
 SET = nl.Product(W=nl.Ball(START.W, 1.0), v=CONE)
 STEPS = 30
-
-
-class Box(nl.Constraint):
-    """A set of one's own: no pytree, no tangent cone."""
-
-    def __init__(self, top):
-        self.top = top
-
-    def project(self, x):
-        return jnp.clip(x, -self.top, self.top)
 
 
 def test_a_set_of_ones_own():

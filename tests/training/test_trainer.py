@@ -7,6 +7,7 @@ import optax
 import pytest
 from flax import nnx
 from modules import ConvNet, Net, Sum, mean_output, mean_square
+from strategies import Box
 
 import narrowlib as nl
 from narrowlib.training.epochs import parameters_by_path, run_epochs
@@ -147,16 +148,6 @@ def test_divergence_keeps_the_last_good_weights():
     assert len(run.history["loss"]) < 50
     quiet = trainer.fit(nl.OneHiddenLayer(start), X, y, epochs=50, throw=False)
     assert quiet.result is nl.RESULTS.non_finite
-
-
-class Box(nl.Constraint):
-    """A set as a reader writes it: no more than a projection."""
-
-    def __init__(self, size):
-        self.size = size
-
-    def project(self, x):
-        return jnp.clip(x, -self.size, self.size)
 
 
 def test_a_set_of_ones_own():
