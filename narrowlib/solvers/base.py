@@ -6,10 +6,8 @@ from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_int, check_number
 from narrowlib._runs import runs
 from narrowlib.constraints.base import Product
 from narrowlib.network.activations import Activation, get_activation
@@ -18,7 +16,7 @@ from narrowlib.network.model import Params
 from narrowlib.solvers.loop import End, Row, iterate, judge, running
 from narrowlib.solvers.measure import Data, block_units, prepare, shown_unit
 from narrowlib.solvers.result import Solution, finish
-from narrowlib.solvers.start import read_data, read_problem, read_start, read_state
+from narrowlib.solvers.start import read_data, read_problem, read_run, read_state
 
 State = TypeVar("State")
 
@@ -122,14 +120,12 @@ class ConstrainedSolver(Generic[State]):
     ) -> Solution:
         """A run, as one compiled program after `init`; its arguments are checked here."""
         self, start, X, y = self._checked((self, start, X, y))
-        max_steps = check_int("max_steps", max_steps, 1)
-        check_number("tol", tol, minimum=0)
-        sigma, solver = get_activation(activation), self._traced()
-        start, X, y = read_start(start, X, y, self._states)
-        if isinstance(start, Params):
-            start = _first_state(solver, start, X, y, sigma)
-        goal = jnp.asarray(tol, X.dtype)
-        end, unit = _run(solver, start, X, y, sigma, goal, max_steps)
+        solver = self._traced()
+        given = read_run(start, X, y, self._states, activation, tol, max_steps)
+        if isinstance(given.start, Params):
+            first = _first_state(solver, given.start, given.X, given.y, given.sigma)
+            given = given._replace(start=first)
+        end, unit = _run(solver, *given)
         state = end.state
         stats = {
             "loss": state.loss,

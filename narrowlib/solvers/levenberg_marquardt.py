@@ -21,17 +21,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_int, check_number
 from narrowlib._runs import runs
 from narrowlib.constraints.lengths import length
-from narrowlib.network.activations import Activation, get_activation
+from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import Linearization, linearize
 from narrowlib.network.model import Params, half_mean_square
 from narrowlib.network.rounding import rounding_floor
 from narrowlib.solvers.loop import NEAR_FLOOR, RUNNING, Row, iterate, judge, running
 from narrowlib.solvers.measure import Data, prepare
 from narrowlib.solvers.result import RESULTS, Solution, finish
-from narrowlib.solvers.start import read_start
+from narrowlib.solvers.start import read_run
 
 FIRST_DAMPING = 1e-3  # λ at the start, in units of the mean eigenvalue of J Jᵀ
 
@@ -121,11 +120,8 @@ def levenberg_marquardt(
         Levenberg (1944); Marquardt (1963); the rule for λ is that of Nielsen (1999), "Damping
         parameter in Marquardt's method". Chapter "How narrow can it get?".
     """
-    sigma = get_activation(activation)
-    start, X, y = read_start(params, X, y, LevenbergMarquardtState)
-    max_steps = check_int("max_steps", max_steps, 1)
-    goal = jnp.asarray(check_number("tol", tol, minimum=0), X.dtype)
-    state, stats = _run(start, X, y, sigma, goal, max_steps)
+    given = read_run(params, X, y, LevenbergMarquardtState, activation, tol, max_steps)
+    state, stats = _run(*given)
     return finish(Solution(state.params, state.code, stats, state), tol, throw)
 
 

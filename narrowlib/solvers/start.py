@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
-from narrowlib._checks import fail, shown
+from narrowlib._checks import check_int, check_number, fail, shown
+from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params, check_finite_problem, check_problem
 
 State = TypeVar("State")
 
 
-def read_start(start: Any, X: ArrayLike, y: ArrayLike, states: type) -> tuple[Any, Array, Array]:
-    """The start, `Params` or one of these `states`, and the data, checked."""
+class Given(NamedTuple):
+    """What a run is given, checked; the start is `Params` or a state."""
+
+    start: Any
+    X: Array
+    y: Array
+    sigma: Activation
+    tol: Array
+    max_steps: int
+
+
+def read_run(
+    start: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    states: type,
+    activation: str | Activation,
+    tol: Any,
+    max_steps: Any,
+) -> Given:
+    """The arguments of a run, which may go on from one of these `states`."""
+    max_steps = check_int("max_steps", max_steps, 1)
+    check_number("tol", tol, minimum=0)
+    sigma = get_activation(activation)
     if isinstance(start, states):
-        return start, *read_data(start, X, y)
-    return read_problem(start, X, y)
+        X, y = read_data(start, X, y)
+    else:
+        start, X, y = read_problem(start, X, y)
+    return Given(start, X, y, sigma, jnp.asarray(tol, X.dtype), max_steps)
 
 
 def read_problem(params: Any, X: ArrayLike, y: ArrayLike) -> tuple[Params, Array, Array]:

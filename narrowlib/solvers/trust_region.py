@@ -16,11 +16,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float
 
-from narrowlib._checks import check_int, check_number
 from narrowlib._runs import runs
 from narrowlib.constraints.base import Free, Product
 from narrowlib.constraints.lengths import length
-from narrowlib.network.activations import Activation, get_activation
+from narrowlib.network.activations import Activation
 from narrowlib.network.hessian import dense_hessian
 from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params, half_mean_square
@@ -28,7 +27,7 @@ from narrowlib.network.rounding import rounding_floor
 from narrowlib.solvers.loop import NEAR_FLOOR, RUNNING, Row, iterate, judge, running
 from narrowlib.solvers.measure import Data, block_units, prepare, shown_unit, stationarity
 from narrowlib.solvers.result import RESULTS, Solution, finish
-from narrowlib.solvers.start import read_start
+from narrowlib.solvers.start import read_run
 from narrowlib.solvers.trust_region_step import trust_region_step
 
 FIRST_RADIUS = 0.1  # ϱ at the start, in units of the length of all weights
@@ -153,11 +152,8 @@ def trust_region_newton(
         Moré, Sorensen (1983), "Computing a trust region step". Chapter "What can go wrong in a
         narrow net".
     """
-    sigma = get_activation(activation)
-    start, X, y = read_start(params, X, y, TrustRegionState)
-    max_steps = check_int("max_steps", max_steps, 1)
-    goal = jnp.asarray(check_number("tol", tol, minimum=0), X.dtype)
-    state, stats = _run(start, X, y, sigma, goal, max_steps)
+    given = read_run(params, X, y, TrustRegionState, activation, tol, max_steps)
+    state, stats = _run(*given)
     return finish(Solution(state.params, state.code, stats, state), tol, throw)
 
 
