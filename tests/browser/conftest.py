@@ -13,9 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from book_build import html  # noqa: F401 (a fixture)
-from visiting import Visit
-
-OPEN = 6  # visits at a time: a long page with its formulas takes hundreds of megabytes
+from visiting import PHONE, Tab
 
 # A browser's own traffic, and the sandbox that containers lack.
 FLAGS = [
@@ -68,32 +66,37 @@ def site(html):  # noqa: F811
         thread.join()
 
 
+def page_of(item):
+    """The page that a test is about, "" for none."""
+    cases = getattr(item, "callspec", None)
+    return (cases.params.get("name") or cases.params.get("opened") or "") if cases else ""
+
+
 def pytest_collection_modifyitems(items):
-    """The tests of one page after each other: few pages have to be open at a time."""
+    """The tests of one page after each other: each page is opened once."""
     here = Path(__file__).resolve().parent
     places = [k for k, item in enumerate(items) if item.path.parent == here]
-    own = [items[k] for k in places]
-    page = [
-        getattr(item, "callspec", None) and item.callspec.params.get("name", "") for item in own
-    ]
-    order = sorted(range(len(own)), key=lambda k: (own[k].path.name, page[k] or ""))
-    for place, k in zip(places, order, strict=True):
-        items[place] = own[k]
+    own = sorted((items[k] for k in places), key=lambda item: (item.path.name, page_of(item)))
+    for place, item in zip(places, own, strict=True):
+        items[place] = item
 
 
 @pytest.fixture(scope="session")
-def visit(browser, site):
-    """A function from a page's name, a width and a colour scheme to its visit."""
-    made = {}
-
-    def open_page(name, width=1280, scheme="light"):
-        key = (name, width, scheme)
-        if key not in made:
-            while len(made) >= OPEN:  # the one that was opened first goes
-                made.pop(next(iter(made))).context.close()
-            made[key] = Visit(browser, f"{site}/{name}.html", width, scheme)
-        return made[key]
-
-    yield open_page
-    for one in made.values():
+def tabs(browser):
+    """Two tabs, one for the server's pages and one for files: each keeps a process of its own."""
+    opened = {scheme: Tab(browser) for scheme in ("http", "file")}
+    yield opened
+    for one in opened.values():
         one.context.close()
+
+
+@pytest.fixture
+def visit(tabs, site):
+    """A function from a page's name to its visit, opened as on a phone in the dark."""
+    return lambda name: tabs["http"].visit(f"{site}/{name}.html", PHONE, "dark")
+
+
+@pytest.fixture
+def visit_file(tabs, html):  # noqa: F811
+    """The same without a server, on a wide screen in the light."""
+    return lambda name: tabs["file"].visit((html / f"{name}.html").as_uri())

@@ -2,7 +2,6 @@
 
 import pytest
 from book_build import ROOT, sources
-from visiting import Visit
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +23,12 @@ def test_the_book_has_both():
 
 
 @pytest.fixture
-def opened(browser, html, request):
-    """A page of its own, from a file: it is changed."""
-    seen = Visit(browser, (html / f"{request.param}.html").as_uri())
-    yield seen.page
-    seen.context.close()
+def opened(visit_file, request):
+    """A page from a file; its sliders go back to their first pictures."""
+    page = visit_file(request.param).page
+    yield page
+    for knob in page.locator(".nl-slider input").all():
+        knob.fill("0")
 
 
 def visible(slider):

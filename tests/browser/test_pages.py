@@ -1,4 +1,8 @@
-"""The pages as a reader's browser shows them: offline, on a phone, in both themes."""
+"""The pages as a reader's browser shows them: offline, on a phone, in both themes.
+
+A page is opened once, and the window and the system's colours change around it, seldom: to lay a
+page out takes a second. What changes the page itself is taken back, or comes after all else.
+"""
 
 import io
 import itertools
@@ -7,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from book_build import ROOT, sources
 from PIL import Image
-from visiting import Visit
+from visiting import PHONE
 
 pytestmark = pytest.mark.slow
 
@@ -38,20 +42,31 @@ def test_a_page_asks_no_other_host_and_has_no_error(name, visit):
     assert seen.complaints == []
 
 
-@pytest.mark.parametrize("name", [DOCUMENTS[0], *CHAPTERS])
-def test_a_page_reads_from_a_file(name, browser, html):
-    seen = Visit(browser, (html / f"{name}.html").as_uri())
-    try:
-        assert outside(seen.requests) == []
-        assert seen.complaints == []
-        assert seen.page.locator("mjx-container").count() > 0
-    finally:
-        seen.context.close()
+@pages
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_phone_does_not_scroll_sideways(name, scheme, visit):
+    page = visit(name).seen(PHONE, scheme)
+    assert visit(name).complaints == []
+    assert page.evaluate(TOO_WIDE) <= 0
+    assert page.evaluate("() => document.documentElement.dataset.theme") == scheme
+
+
+@pytest.mark.parametrize("name", [DOCUMENTS[0]])
+def test_a_page_that_is_too_wide_would_be_seen(name, visit):
+    """The control of the test above: one wide block, and the measure is not zero."""
+    page = visit(name).seen(PHONE)
+    page.evaluate(
+        "() => document.querySelector('article')"
+        ".insertAdjacentHTML('beforeend', '<div id=\"wide\" style=\"width: 900px\">wide</div>')"
+    )
+    assert page.evaluate(TOO_WIDE) > 0
+    page.evaluate("() => document.querySelector('#wide').remove()")
+    assert page.evaluate(TOO_WIDE) <= 0
 
 
 @pages
 def test_formulas_have_no_error_and_are_all_set(name, visit):
-    page = visit(name).page
+    page = visit(name).seen()
     assert page.locator("mjx-merror").count() == 0
     left = page.locator(".math").evaluate_all(
         "all => all.filter(e => !e.querySelector('mjx-container')).map(e => e.textContent)"
@@ -60,28 +75,8 @@ def test_formulas_have_no_error_and_are_all_set(name, visit):
 
 
 @pages
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_does_not_scroll_sideways(name, scheme, visit):
-    seen = visit(name, width=390, scheme=scheme)
-    assert seen.complaints == []
-    assert seen.page.evaluate(TOO_WIDE) <= 0
-    assert seen.page.evaluate("() => document.documentElement.dataset.theme") == scheme
-
-
-def test_a_page_that_is_too_wide_would_be_seen(visit):
-    """The control of the test above: one wide block, and the measure is not zero."""
-    page = visit("book/intro", width=391).page  # a visit of its own: it is changed
-    assert page.evaluate(TOO_WIDE) <= 0
-    page.evaluate(
-        "() => document.querySelector('article')"
-        ".insertAdjacentHTML('beforeend', '<div style=\"width: 900px; height: 9px\"></div>')"
-    )
-    assert page.evaluate(TOO_WIDE) > 0
-
-
-@pages
 def test_images_have_alternative_text_and_headings_an_order(name, visit):
-    page = visit(name).page
+    page = visit(name).seen()
     assert page.locator("img:not([alt]), img[alt='']").count() == 0
     levels = page.locator("article :is(h1, h2, h3, h4, h5, h6)").evaluate_all(
         "all => all.map(e => Number(e.tagName[1]))"
@@ -112,22 +107,23 @@ COLOURS = """all => {
     }
     return known.get(c);
   };
-  return all.map(e => {
-  const layers = [];
-  for (let node = e; node; node = node.parentElement)
-    layers.unshift(parse(getComputedStyle(node).backgroundColor));
-  let back = [1, 1, 1];
-  for (const [r, g, b, a] of layers)
-    back = [r, g, b].map((c, k) => a * c + (1 - a) * back[k]);
-  return [parse(getComputedStyle(e).color).slice(0, 3), back, e.textContent];
-  });
+  const behind = new Map([[null, [1, 1, 1]]]);
+  const back = node => {
+    if (!behind.has(node)) {
+      const under = back(node.parentElement);
+      const [r, g, b, a] = parse(getComputedStyle(node).backgroundColor);
+      behind.set(node, [r, g, b].map((c, k) => a * c + (1 - a) * under[k]));
+    }
+    return behind.get(node);
+  };
+  return all.map(e => [parse(getComputedStyle(e).color).slice(0, 3), back(e), e.textContent]);
 }"""
 
 
 @pages
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_boxes_badges_and_links_have_contrast(name, scheme, visit):
-    page = visit(name, scheme=scheme).page
+    page = visit(name).seen(scheme=scheme)
     found = page.locator(
         "article :is(p, li, dt, td, th, a:not(.headerlink), code, figcaption, summary, span.claim)"
     )
@@ -141,7 +137,7 @@ def test_boxes_badges_and_links_have_contrast(name, scheme, visit):
 
 @chapters
 def test_figures_keep_their_light_paper_in_the_dark_theme(name, visit):
-    figures = visit(name, scheme="dark").page.locator("div.cell_output img:visible")
+    figures = visit(name).seen(scheme="dark").locator("div.cell_output img:visible")
     for figure in figures.all():
         shot = Image.open(io.BytesIO(figure.screenshot())).convert("RGB")
         edge = [shot.getpixel((x, y)) for x in (4, shot.width - 5) for y in (4, shot.height - 5)]
@@ -150,7 +146,7 @@ def test_figures_keep_their_light_paper_in_the_dark_theme(name, visit):
 
 @chapters
 def test_folded_parts_open_on_a_click(name, visit):
-    page = visit(name, width=1280, scheme="light").page
+    page = visit(name).seen()
     titles = page.locator(".admonition.toggle > .admonition-title")
     for title in titles.all():
         title.click(position={"x": 40, "y": 12})  # on the words, not on the arrow
@@ -159,3 +155,12 @@ def test_folded_parts_open_on_a_click(name, visit):
     for _ in range(folded.count()):
         folded.first.click()
     assert page.locator("article details:not([open])").count() == 0
+
+
+@pytest.mark.parametrize("name", [DOCUMENTS[0], *CHAPTERS])
+def test_a_page_reads_from_a_file(name, visit_file):
+    seen = visit_file(name)
+    assert len(seen.requests) > 1
+    assert outside(seen.requests) == []
+    assert seen.complaints == []
+    assert seen.page.locator("mjx-container").count() > 0
