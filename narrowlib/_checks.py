@@ -14,6 +14,7 @@ import functools
 import numbers
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -149,11 +150,12 @@ def check_key(name: str, key: Any) -> jax.Array:
 
 
 def check_path(name: str, path: Any) -> Path:
-    """A path, with ~ for the home folder."""
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        fail(name, shown(path), "Pass a path, as text or pathlib.Path.")
-    return Path(text).expanduser()
+    """A path on this machine, with ~ for the home folder."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else b""
+    if isinstance(text, str) and text and not re.match(r"[A-Za-z][\w+.-]+:/|.*\0", text, re.DOTALL):
+        with contextlib.suppress(RuntimeError, UnicodeError):  # a home or a name that nobody has
+            return Path(os.fsdecode(os.fsencode(text))).expanduser()
+    fail(name, shown(path), "Pass a path on this machine, as text or pathlib.Path.")
 
 
 def check_optimizer(name: str, optimizer: Any) -> optax.GradientTransformationExtraArgs:

@@ -246,7 +246,11 @@ def test_paths(tmp_path, monkeypatch):
     assert _checks.check_path("size", "~/runs/a") == tmp_path / "runs" / "a"
     assert _checks.check_path("size", Path("~")) == tmp_path
     assert _checks.check_path("size", os.fspath(tmp_path)) == tmp_path
-    for given in (None, 3, "", b"runs", "a\0b", ["runs"], Path):
+    there = _checks.check_path("size", "C:/runs") == Path("C:/runs")  # a drive, no address
+    assert there and _checks.check_path("size", "Über/b:c") == Path("Über/b:c")
+    addresses = ("gs://runs/a", "s3://runs", "https://a.org/b", Path("gs://runs/a"))
+    nowhere = ("\ud800", "~nobody-of-this-name/runs")
+    for given in (None, 3, "", b"runs", "a\0b", ["runs"], Path, *addresses, *nowhere):
         refused(_checks.check_path, given, says=("", "as text or pathlib.Path"))
 
 

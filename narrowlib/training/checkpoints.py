@@ -2,19 +2,23 @@
 
 Orbax writes a checkpoint under another name and renames it when it is complete, and the one before
 it stays until then: at whatever moment a run is killed, the newest complete checkpoint is there.
-Each carries a hash of itself. One that was damaged afterwards is set aside for the one before.
+Each carries hashes of its files and of what it holds. One that was damaged afterwards is set aside
+for the one before; nothing that is not a checkpoint of the run is deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import itertools
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +26,12 @@ import numpy as np
 
 from narrowlib._checks import check_path, fail, shown
 from narrowlib.training.epochs import first_line
-from narrowlib.training.fingerprints import fingerprint, numbers
+from narrowlib.training.file_lists import is_as_listed, write_list
+from narrowlib.training.fingerprints import hash_of_arrays, numbers
+from narrowlib.training.locks import alone_in
 
 KEPT = 2
+NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Saved(NamedTuple):
@@ -91,19 +98,16 @@ class Checkpoints:
         arrays = {name: _numbered(tree) for name, tree in trees.items()}
         header = {"run": self.run, "epoch": saved.epoch, "notes": saved.notes}
         header["sizes"] = {name: len(tree) for name, tree in arrays.items()}
-        hashes = {"header": _hash(header), "arrays": fingerprint(arrays)}
+        header["arrays"] = _hash_all(arrays)
         # Orbax stores no empty tree
         kept = {name: ocp.args.PyTreeSave(tree) for name, tree in arrays.items() if tree}
-        parts = ocp.args.Composite(run=ocp.args.JsonSave({**header, "hashes": hashes}), **kept)
+        parts = ocp.args.Composite(run=ocp.args.JsonSave({**header, "hash": _hash(header)}), **kept)
         try:
             self.manager.save(saved.epoch, args=parts)
+            write_list(self.folder / str(saved.epoch))
         except Exception as error:
-            fail(
-                "checkpoints",
-                repr(str(self.folder)),
-                f"Checkpoint {saved.epoch} could not be written there: {first_line(error)} "
-                "Make room, or see whether another process trains in that folder.",
-            )
+            mend = f"Checkpoint {saved.epoch} could not be written there: {_reason(error)}"
+            fail("checkpoints", repr(str(self.folder)), mend)
 
     def latest(self, template: Saved) -> Saved | None:
         """The newest complete checkpoint; None where there is none.
@@ -114,23 +118,23 @@ class Checkpoints:
         Raises:
             ValueError: if the folder holds another run, or nothing but damaged checkpoints.
         """
+        headers: dict[int, dict[str, Any]] = {}
         damaged: list[int] = []
-        for epoch in sorted(self.manager.all_steps(), reverse=True):
+        # all of them: Orbax would delete an old one, also one that is none of its own
+        for epoch in self._numbers():
             try:
-                header = self._header(epoch)
+                headers[epoch] = self._header(epoch)
             except DamagedError:
                 damaged.append(epoch)
-                continue
-            if header["run"] != self.run:
-                fail(
-                    "checkpoints",
-                    repr(str(self.folder)),
-                    "That folder holds checkpoints of another run (other data, start, key, batch "
-                    "size, constraints, optimiser or loss): pass an empty folder, or what it was "
-                    "given.",
-                )
+        if any(header["run"] != self.run for header in headers.values()):
+            self._refuse(
+                "That folder holds checkpoints of another run (other data, module, start, key, "
+                "batch size, constraints, optimiser or loss): pass an empty folder, or what it was "
+                "given."
+            )
+        for epoch in sorted(headers, reverse=True):
             try:
-                found = self._read(epoch, header, template)
+                found = self._read(epoch, headers[epoch], template)
             except DamagedError:
                 damaged.append(epoch)
                 continue
@@ -138,40 +142,71 @@ class Checkpoints:
             return found
         if damaged:
             names = " and ".join(str(epoch) for epoch in sorted(damaged))
-            mend = f"What it holds of checkpoints ({names}) is damaged: pass an empty folder."
-            fail("checkpoints", repr(str(self.folder)), mend)
+            self._refuse(
+                f"What it holds of checkpoints ({names}) is damaged: delete it, or move it "
+                "away, to begin anew, or pass an empty folder."
+            )
         return None
+
+    def _refuse(self, mend: str) -> NoReturn:
+        fail("checkpoints", repr(str(self.folder)), mend)
+
+    def _numbers(self) -> list[int]:
+        """What has a checkpoint's name, whatever it is."""
+        entries = [f for f in self.folder.iterdir() if re.fullmatch("0|[1-9][0-9]*", f.name)]
+        for entry in entries:
+            if entry.is_symlink():  # which Orbax cannot delete when its time has come
+                self._refuse(
+                    f"{entry.name} in it is a link: put the folder itself there, or pass another."
+                )
+        return [int(entry.name) for entry in entries]
+
+    def _restore(self, epoch: int, **parts: Any) -> Any:
+        import orbax.checkpoint as ocp
+
+        try:
+            return self.manager.restore(epoch, args=ocp.args.Composite(**parts))
+        except MemoryError:
+            raise
+        except Exception as error:
+            if getattr(error, "errno", None) in NOT_DAMAGE or "PERMISSION_DENIED" in str(error):
+                self._refuse(f"Checkpoint {epoch} cannot be read: {_reason(error)}")
+            raise DamagedError from error
 
     def _header(self, epoch: int) -> dict[str, Any]:
         import orbax.checkpoint as ocp
 
-        restore = ocp.args.Composite(run=ocp.args.JsonRestore())
+        folder = self.folder / str(epoch)
         try:
-            whole = dict(self.manager.restore(epoch, args=restore).run)
-            header = {name: value for name, value in whole.items() if name != "hashes"}
-            sound = whole["hashes"]["header"] == _hash(header) and header["epoch"] == epoch
-        except Exception as error:
+            if not folder.is_dir() or not is_as_listed(folder):
+                raise DamagedError
+        except OSError as error:
+            self._refuse(f"Checkpoint {epoch} cannot be read: {_reason(error)}")
+        found = self._restore(epoch, run=ocp.args.JsonRestore())
+        try:
+            whole = dict(found.run)
+            header = {name: value for name, value in whole.items() if name != "hash"}
+            sound = whole["hash"] == _hash(header) and header["epoch"] == epoch
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DamagedError from error
         if not sound:
             raise DamagedError
-        return whole
+        return header
 
     def _read(self, epoch: int, header: dict[str, Any], template: Saved) -> Saved:
         import orbax.checkpoint as ocp
 
         names = [name for name, size in header["sizes"].items() if size]
-        restore = ocp.args.Composite(**{name: ocp.args.PyTreeRestore() for name in names})
+        found = self._restore(epoch, **{name: ocp.args.PyTreeRestore() for name in names})
         try:
-            found = self.manager.restore(epoch, args=restore)
-            arrays = {name: dict(found[name] or {}) for name in names}
-        except Exception as error:
+            arrays = {
+                name: {key: np.asarray(found[name][key]) for key in sorted(found[name])}
+                if size else {}
+                for name, size in header["sizes"].items()
+            }  # fmt: skip
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DamagedError from error
-        arrays = {
-            name: {key: np.asarray(arrays[name][key]) for key in sorted(arrays[name])}
-            if size else {}
-            for name, size in header["sizes"].items()
-        }  # fmt: skip
-        if fingerprint(arrays) != header["hashes"]["arrays"]:
+        if _hash_all(arrays) != header["arrays"]:
             raise DamagedError
         best = _like(arrays["best"], template.best) if arrays["best"] else None
         state = _like(arrays["state"], template.state)
@@ -185,8 +220,7 @@ class Checkpoints:
             try:
                 os.rename(self.folder / str(epoch), aside)
             except OSError:
-                mend = f"Checkpoint {epoch} is damaged: delete it to go on from {good}."
-                fail("checkpoints", repr(str(self.folder)), mend)
+                self._refuse(f"Checkpoint {epoch} is damaged: delete it to go on from {good}.")
         if damaged:
             warnings.warn(
                 f"checkpoints: got {str(self.folder)!r} with damaged checkpoints "
@@ -197,7 +231,21 @@ class Checkpoints:
 
 
 def _hash(header: dict[str, Any]) -> str:
-    return fingerprint(np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8))
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_all(trees: dict[str, dict[str, np.ndarray]]) -> str:
+    return hash_of_arrays(
+        {f"{name}/{k}": a for name, tree in trees.items() for k, a in tree.items()}
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, or the library beneath of it."""
+    if "No space left" in str(error):
+        return "the disk is full. Make room."
+    said = error.strerror if isinstance(error, OSError) else None
+    return f"{said.lower()}." if said else first_line(error)
 
 
 @contextlib.contextmanager
@@ -211,13 +259,16 @@ def open_checkpoints(folder: str | os.PathLike[str], run: str) -> Iterator[Check
     import orbax.checkpoint as ocp
 
     options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
-    try:
-        path = path.resolve()
-        if path.exists() and not path.is_dir():
-            fail("checkpoints", repr(str(path)), "That is a file: pass a folder.")
-        manager = ocp.CheckpointManager(path, options=options)
-    except OSError as error:
-        mend = f"It cannot be opened: {error.strerror or first_line(error)}. Pass another folder."
-        fail("checkpoints", shown(str(path)), mend)
-    with manager:
+    with contextlib.ExitStack() as stack:
+        try:
+            path = path.resolve()
+            if path.exists() and not path.is_dir():
+                fail("checkpoints", repr(str(path)), "That is a file: pass a folder.")
+            path.mkdir(parents=True, exist_ok=True)
+            # before Orbax, which removes what looks left over
+            stack.enter_context(alone_in("checkpoints", path))
+            manager = stack.enter_context(ocp.CheckpointManager(path, options=options))
+        except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 say the latter of a loop
+            mend = f"It cannot be opened: {_reason(error)} Pass another folder."
+            fail("checkpoints", shown(str(path)), mend)
         yield Checkpoints(path, run, manager)

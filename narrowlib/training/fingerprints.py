@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,16 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
+def hash_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """A hash of arrays by name for files that are kept: of nothing that a new JAX may change."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}\n{array.dtype}{array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
 @runs("host")
 def data_hash(*arrays: Any) -> str:
     """Sixteen hexadecimal digits that change with any entry, shape or precision of the data.
@@ -68,7 +79,8 @@ def behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tup
     """What an optimiser and a loss do: functions cannot be compared otherwise.
 
     The optimiser makes steps on gradients of many signs and sizes, and then steps with its count
-    set ever later, as far as schedules may reach; the loss is taken at several weights.
+    set ever later, as far as schedules may reach; the loss is taken at several weights, in
+    evaluation mode and, with what becomes of the other variables, in training mode.
     """
     steps, losses = _behaviour(program, state, X[:3], y[:3])
     numbers = [np.asarray(leaf, float).ravel() for leaf in jax.tree.leaves((steps, losses))]
@@ -77,7 +89,7 @@ def behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tup
 
 
 @partial(jax.jit, static_argnames="program")
-def _behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tuple[Any, Array]:
+def _behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tuple[Any, Any]:
     leaves, treedef = jax.tree.flatten(state.params)
 
     def wave(k: Array) -> Any:
@@ -97,6 +109,13 @@ def _behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tu
         rest = jax.tree.map(lambda x: x, state.rest)
         return program.loss(nnx.merge(program.evaluate, params, rest)(X), y)
 
+    def in_training(params: Any) -> tuple[Array, list]:
+        rest = jax.tree.map(lambda x: x, state.rest)
+        module = nnx.merge(program.train, params, rest)
+        value = program.loss(module(X), y)
+        after = jax.tree.leaves(nnx.split(module, nnx.Param, ...)[2])
+        return value, [jnp.sum(a) for a in after if jnp.issubdtype(a.dtype, jnp.floating)]
+
     def step(opt_state: Any, k: Array) -> tuple[Any, list]:
         late = jnp.asarray(np.concatenate([np.zeros(EARLY, np.int32), LATE]))[k]
         if optax.tree.get_all_with_path(opt_state, "count"):
@@ -114,5 +133,5 @@ def _behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tu
 
     steps = jnp.arange(EARLY + len(LATE))
     return jax.lax.scan(step, state.opt_state, steps)[1], jax.lax.map(
-        lambda k: loss(moved(k)), steps[:4].astype(float)
+        lambda k: (loss(moved(k)), in_training(moved(k))), steps[:4].astype(float)
     )

@@ -64,8 +64,7 @@ def carry_out(plan: Plan, course: Course, folder: Any, progress: bool | None) ->
     with contextlib.ExitStack() as stack:
         if folder is not None:
             saved = stack.enter_context(open_checkpoints(folder, _name(plan)))
-            validation = data_hash(*plan.held_out) if plan.held_out else None
-            state = _resumed(plan, course, saved, validation)
+            state, validation = _resumed(plan, course, saved)
         bar = stack.enter_context(progress_bar(plan.epochs, shown=progress))
         while (done := int(state.num_epochs)) < plan.epochs and not course.ended():
             now = min(plan.report_every - done % plan.report_every, plan.epochs - done)
@@ -105,23 +104,41 @@ def _to_save(state: TrainingState, course: Course, validation: str | None) -> Sa
     return Saved(int(state.num_epochs), state, course.best, losses, notes)
 
 
-def _resumed(
-    plan: Plan, course: Course, saved: Checkpoints, validation: str | None
-) -> TrainingState:
-    """The state and the course of the newest checkpoint, or of the start where there is none."""
-    start = plan.start
+def _resumed(plan: Plan, course: Course, saved: Checkpoints) -> tuple[TrainingState, str | None]:
+    """Go on from the newest checkpoint, or from the start where there is none.
+
+    Returns:
+        The state, and the hash of the data on which the run is or was validated.
+    """
+    start, validation = plan.start, data_hash(*plan.held_out) if plan.held_out else None
     found = saved.latest(Saved(0, start, (start.params, start.rest), np.zeros(0), {}))
     if found is None:
-        return start
+        return start, validation
     if found.epoch > plan.epochs:
         mend = f"The folder holds {found.epoch} epochs: pass at least that, or another."
         fail("epochs", plan.epochs, mend)
     if validation and found.notes["validation"] not in (None, validation):
         mend = "The run in the folder was validated on others: pass those, or an empty folder."
         fail("validation", "other data", mend)
+    _check_metrics(plan, found)
     course.best, course.losses = found.best, [found.losses]
     course.records, course.stopped = found.notes["records"], found.notes["stopped"]
-    return found.state
+    return found.state, validation or found.notes["validation"]
+
+
+def _check_metrics(plan: Plan, found: Saved) -> None:
+    """A metric has to say of the last checkpoint what it said then; the loss is in the name."""
+    last = (found.notes["records"] or [{"epoch": -1}])[-1]
+    if last["epoch"] != found.epoch:
+        return
+    for name, now in _validate(plan, found.state.params, found.state.rest).items():
+        # a sample near a boundary may change its class on another machine
+        if name != "loss" and not np.isclose(now, last.get(name, now), 0.05, 1e-6, equal_nan=True):
+            mend = (
+                f"The run in the folder measured {last[name]:g} where it gives {now:g}: "
+                "take another name, or an empty folder."
+            )
+            fail(f"metrics[{name!r}]", "another function", mend)
 
 
 def _end(plan: Plan, state: TrainingState, course: Course) -> TrainingRun:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from narrowlib._files import open_archive, write_whole
 from narrowlib._runs import runs
 from narrowlib.solvers.result import RESULTS, result_of
 from narrowlib.training.epochs import Functions, Parts, measure, predict, take_apart
+from narrowlib.training.run_file import Contents, of_archive, to_archive
 from narrowlib.training.samples import (
     check_data,
     check_samples,
@@ -29,9 +29,6 @@ from narrowlib.training.stored import from_arrays, to_arrays
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FORMAT = 1
-KIND = "training run"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -210,18 +207,14 @@ class TrainingRun:
             ValueError: if `path` is no path.
         """
         path = check_path("path", path)
+        if path.name in ("", ".."):
+            fail("path", repr(str(path)), "That is a folder: name a file in it.")
         path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-        arrays = {"loss": self.history["loss"]}
-        header: dict[str, Any] = {"format": FORMAT, "kind": KIND, "result": self.result.name}
-        header |= {"steps_per_epoch": self.steps_per_epoch}
-        for name, module in (("module", self.module), ("best", self.best)):
-            header[name], leaves = ({}, []) if module is None else to_arrays(module)
-            arrays |= {f"{name}/{i}": leaf for i, leaf in enumerate(leaves)}
-        header["validation"] = list(self.history["validation"])
-        for i, values in enumerate(self.history["validation"].values()):
-            arrays[f"validation/{i}"] = values
+        modules = [({}, []) if m is None else to_arrays(m) for m in (self.module, self.best)]
+        contents = Contents(self.result.name, self.steps_per_epoch, self.history, modules)
+        arrays: dict[str, Any] = to_archive(contents)
         with write_whole(path) as stream:
-            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
+            np.savez_compressed(stream, **arrays)
         return path
 
 
@@ -259,23 +252,11 @@ def load_run(path: str | os.PathLike[str], module: Any, trainer: Any = None) -> 
         fail("trainer", type(trainer).__name__, "Pass the ConstrainedTrainer that trained it.")
     check_module("module", module)
     with open_archive("path", file) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    try:
-        header = json.loads(str(arrays.pop("header")))
-        code = RESULTS[header["result"]].code
-        known = header["format"] == FORMAT and header["kind"] == KIND
-    except (KeyError, TypeError, ValueError):
-        known, header, code = False, {}, 0
-    if not known:
+        contents = of_archive({name: archive[name] for name in archive.files})
+    if contents is None:
         fail("path", repr(str(file)), "That file holds no training run, or a damaged one.")
-    columns = header["validation"]
-    history = {
-        "loss": arrays["loss"],
-        "validation": {name: arrays[f"validation/{i}"] for i, name in enumerate(columns)},
-    }
-    made = []
-    for name in ("module", "best"):
-        leaves = [arrays[f"{name}/{i}"] for i in range(len(header[name]))]
-        made.append(from_arrays(module, header[name], leaves) if leaves else None)
-    steps = header["steps_per_epoch"]
-    return TrainingRun(made[0], jnp.asarray(code), history, made[1], steps, functions)
+    made = [from_arrays(module, *held) if held[1] else None for held in contents.modules]
+    code = jnp.asarray(RESULTS[contents.result].code)
+    return TrainingRun(
+        made[0], code, contents.history, made[1], contents.steps_per_epoch, functions
+    )

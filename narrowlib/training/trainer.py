@@ -194,8 +194,10 @@ class ConstrainedTrainer:
         Every `report_every` epochs the run pauses: the validation data are evaluated, callbacks
         are called, a checkpoint is written and the progress bar moves. With `checkpoints` a run
         that was killed goes on from the newest complete checkpoint when it is started again in
-        the same way, and ends with the same bits as an unbroken run. Metrics and validation data
-        may be added when a run goes on; the history has NaN for a metric that was not there.
+        the same way, and ends with the same bits as an unbroken run on the same number of cores.
+        Where the newest was damaged since, a warning says so and the run goes on from the one
+        before. Metrics and validation data may be added when a run goes on; the history has NaN
+        for a metric that was not there.
 
         Args:
             module: a Flax NNX module that maps a batch of samples to a batch of outputs.
@@ -209,7 +211,8 @@ class ConstrainedTrainer:
                 as far as reports see; None for never.
             callbacks: functions of a report, which has `epoch`, `loss` (the mean since the report
                 before) and `validation`, a dictionary. One that returns True stops the run.
-            checkpoints: a folder for this run's checkpoints; the last two are kept.
+            checkpoints: a folder for this run's checkpoints; the last two are kept. One process at
+                a time may train in it.
             progress: True for a progress bar in terminals and notebooks, None for terminals
                 only, False for none. It is gone when the run ends.
             throw: raise `SolverError` if the run diverges.
@@ -222,7 +225,8 @@ class ConstrainedTrainer:
 
         Raises:
             ValueError: if the arguments do not fit together, an entry of X or y is not finite,
-                or the folder holds another run, a longer one, or damaged checkpoints only.
+                or the folder is in use, cannot be written, or holds another run, a longer one, or
+                damaged checkpoints only.
             SolverError: with `throw`, if the loss or a parameter became NaN or infinite; its
                 `solution` is the `TrainingRun`.
         """

@@ -44,6 +44,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path):
         while not epochs_saved(folder) or epochs_saved(folder)[-1] <= newest:
             assert running.poll() is None, "it ended before it could be killed"
             time.sleep(0.002)
+        wanted = pytest.raises(ValueError, match=f"Process {running.pid} trains in that folder")
+        with wanted, open_checkpoints(folder, "another"):
+            pass
         time.sleep(pause)
         running.send_signal(signal.SIGKILL)
         running.wait()
@@ -123,7 +126,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, how):
 
 def test_nothing_but_damage_is_said(tmp_path):
     (tmp_path / "3").mkdir()
-    wanted = pytest.raises(ValueError, match=r"checkpoints: got .*\(3\) is damaged: pass an empty")
+    wanted = pytest.raises(ValueError, match=r"checkpoints: got .*\(3\) is damaged: delete it")
     with open_checkpoints(tmp_path, "run") as checkpoints, wanted:
         checkpoints.latest(saved(0, {}))
     assert (tmp_path / "3").is_dir()
@@ -134,6 +137,7 @@ def test_folders_that_are_none(tmp_path, monkeypatch):
     for folder, says in (
         (tmp_path / "notes", "That is a file"),
         (tmp_path / "notes" / "below", "It cannot be opened"),
+        ("gs://bucket/run", "Pass a path on this machine"),
         ("", "Pass a path"),
         (7, "Pass a path"),
     ):
@@ -194,6 +198,47 @@ def test_metrics_and_validation_may_come_later_but_not_change(tmp_path):
     assert np.isnan(seen["size"][0]) and seen["size"][1] > 0 and np.isfinite(seen["loss"]).all()
     with pytest.raises(ValueError, match="validation: got other data"):
         more.fit(module, X, y, epochs=12, validation=(X, -y), **go)
+
+
+def mean_output(outputs, y):
+    return jnp.mean(outputs)
+
+
+def test_neither_a_metric_nor_the_data_change_their_meaning(tmp_path):
+    module, X, y = problem()
+    one, other, plain = (
+        nl.ConstrainedTrainer(optax.sgd(0.1), metrics=metrics)
+        for metrics in ({"size": first_output}, {"size": mean_output}, {})
+    )
+    go = {"checkpoints": tmp_path, "report_every": 3}
+    seen = {"validation": (X, y)}
+    one.fit(module, X, y, epochs=3, **seen, **go)
+    with pytest.raises(ValueError, match=r"^metrics\['size'\]: got another function\. The run in"):
+        other.fit(module, X, y, epochs=6, **seen, **go)
+    plain.fit(module, X, y, epochs=6, **seen, **go)  # one that is left out is no mistake
+    plain.fit(module, X, y, epochs=9, **go)
+    with pytest.raises(ValueError, match=r"^validation: got other data"):  # known from epoch 6
+        plain.fit(module, X, y, epochs=12, validation=(X, -y), **go)
+    run = one.fit(module, X, y, epochs=12, **seen, **go)
+    assert run.history["validation"]["epoch"].tolist() == [3, 6, 12]
+    np.testing.assert_array_equal(np.isnan(run.history["validation"]["size"]), [0, 1, 0])
+
+
+def test_a_cell_that_was_interrupted_is_run_again(tmp_path):
+    module, X, y = problem()
+    trainer = nl.ConstrainedTrainer(optax.sgd(0.1))
+    go = {"epochs": 9, "report_every": 3}
+
+    def interrupt(report):
+        if report.epoch == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(module, X, y, **go, callbacks=interrupt, checkpoints=tmp_path)
+    again = trainer.fit(module, X, y, **go, checkpoints=tmp_path)
+    whole = trainer.fit(module, X, y, **go)
+    np.testing.assert_array_equal(again.module.params.W, whole.module.params.W)
+    np.testing.assert_array_equal(again.history["loss"], whole.history["loss"])
 
 
 def test_early_stopping_and_the_best_survive_a_break(tmp_path):

@@ -1,15 +1,18 @@
 """Hashes that tell data and runs apart."""
 
+import hashlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 from modules import Sum, mean_square
 
 import narrowlib as nl
 from narrowlib.training.epochs import Program, first_state, take_apart
-from narrowlib.training.fingerprints import behaviour, fingerprint
+from narrowlib.training.fingerprints import behaviour, fingerprint, hash_of_arrays
 
 
 def test_fingerprints_see_every_setting():
@@ -75,6 +78,39 @@ def test_optimisers_that_start_alike_are_told_apart(name):
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         one, other = (seen_of(optimizer) for optimizer in SAME_FIRST_STEP[name])
     assert one != other and all(np.isfinite(np.array(one, float)))
+
+
+def test_what_only_training_shows_is_seen():
+    """Dropout and running means: modules with one start that are evaluated alike."""
+
+    class Noisy(nnx.Module):
+        def __init__(self, rate, momentum):
+            self.dropout = nnx.Dropout(rate, rngs=nnx.Rngs(0))
+            self.means = nnx.BatchNorm(3, momentum=momentum, rngs=nnx.Rngs(0))
+
+        def __call__(self, X):
+            return jnp.sum(self.means(self.dropout(X)), axis=1)
+
+    def seen(rate, momentum):
+        parts, test = (take_apart(Noisy(rate, momentum), train=mode) for mode in (True, False))
+        sgd = optax.with_extra_args_support(optax.sgd(0.1))
+        program = Program(parts.structure, test.structure, sgd, mean_square, None)
+        state = first_state(program, {}, parts.params, parts.rest)
+        X = jnp.eye(5, 3, dtype=jnp.float32)
+        return behaviour(program, state, X, jnp.ones(5, jnp.float32))
+
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        assert len({seen(0.2, 0.9), seen(0.3, 0.9), seen(0.2, 0.8)}) == 3
+
+
+def test_hashes_of_arrays_by_name():
+    """Recomputed from their definition: files that are kept depend on it."""
+    arrays = {"b": np.arange(3.0), "a": np.array("x")}
+    text = b"a\n<U1()\n" + "x".encode("utf-32-le") + b"b\nfloat64(3,)\n"
+    wanted = hashlib.sha256(text + np.arange(3.0).tobytes()).hexdigest()
+    assert hash_of_arrays(arrays) == wanted
+    others = [{**arrays, "b": np.arange(3)}, {**arrays, "b": np.ones(3)}, {"c": np.arange(3.0)}]
+    assert wanted not in map(hash_of_arrays, others)
 
 
 def test_losses_that_agree_on_one_sample_are_told_apart():
