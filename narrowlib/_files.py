@@ -14,6 +14,7 @@ import numpy as np
 from narrowlib._checks import check_path, fail, shown
 from narrowlib._writing import write_whole as write_whole
 
+MEMORY = 2**30  # bytes that any machine has
 NO_ARCHIVE = "That file is no NumPy archive (.npz), or a damaged one."
 
 
@@ -29,10 +30,18 @@ class Archive:
         self._archive, self._refuse = archive, refuse
         self.files = list(archive.files)
 
+    @property
+    def unpacked(self) -> int:
+        """The bytes that the members would take, as the archive says."""
+        archive: Any = self._archive.zip
+        return sum(member.file_size for member in archive.infolist())
+
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             array = self._archive[name]
         except MemoryError:
+            if self.unpacked < MEMORY:  # a damaged member asks for more than the file can hold
+                self._refuse()
             raise
         except Exception:  # whatever NumPy, zipfile and zlib say of bytes that make no sense
             self._refuse()

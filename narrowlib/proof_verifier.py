@@ -15,9 +15,12 @@ fit every target exactly (the lemma "An exact fit close by" of the book).
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import sys
+import zipfile
 from fractions import Fraction
 from operator import mul
 from typing import Any
@@ -26,6 +29,8 @@ import numpy as np
 
 Q = 384  # binary places of the elementary functions
 P = 160  # binary places of their results, and the most that an entry of the file may have
+MOST = 2**29  # bytes of arrays
+NAMES = {"X", "y", "W", "v", "factor"}
 TIGHT = Fraction(1, 10**6)  # h and the radius may be claimed too large by this share
 
 
@@ -304,8 +309,8 @@ def follows_radius(radius: float, R: Fraction, s: Fraction, L: Fraction) -> bool
 
 def read(arrays: dict[str, np.ndarray]) -> dict[str, list[list[float]]]:
     """The arrays as lists of Python's floats, after a look at their shapes."""
-    if set(arrays) != {"X", "y", "W", "v", "factor"}:
-        raise Rejected(f"arrays: X, y, W, v and factor are needed, not {', '.join(arrays)}")
+    if set(arrays) != NAMES:
+        raise Rejected(f"arrays: {', '.join(sorted(NAMES))} are needed, not {', '.join(arrays)}")
     for name, value in arrays.items():
         if value.dtype.kind != "f" or value.dtype.itemsize > 8:
             raise Rejected(f"{name}: entries of type {value.dtype} are not read")
@@ -328,13 +333,33 @@ CLAIMS = {
 }  # fmt: skip
 
 
+def unpacked(path: str) -> dict[str, np.ndarray]:
+    """The arrays of the file by name, after a look at their names and sizes."""
+    if not os.path.isfile(path):
+        raise Rejected("file: there is no such file")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        names = [member.filename.removesuffix(".npy") for member in members]
+        if "header" not in names:
+            raise Rejected("header: the file is no proof")
+        if not set(names) <= NAMES | {"header"}:
+            raise Rejected(f"arrays: {', '.join(sorted(NAMES))} are needed, and nothing else")
+        if sum(member.file_size for member in members) > MOST:
+            raise Rejected("file: it is larger than what is read")
+        streams = {
+            name: io.BytesIO(archive.read(member))
+            for name, member in zip(names, members, strict=True)
+        }
+    return {
+        name: np.lib.format.read_array(stream, allow_pickle=False)
+        for name, stream in streams.items()
+    }
+
+
 def examine(path: str) -> tuple[list[str], dict[str, Any]]:
     """The reasons not to accept the file, and its claims."""
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        if "header" not in arrays:
-            return ["header: the file is no proof"], {}
+        arrays = unpacked(path)
         header = json.loads(str(arrays.pop("header")))
         kind, version, claims = header["kind"], header["format"], header["claims"]
         if kind != "existence proof" or version != 1:
@@ -370,6 +395,8 @@ def verify(path: str) -> list[str]:
 
 def main() -> int:
     """Read the command line, print the finding, return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without Greek gets the verdict too
+        sys.stdout.reconfigure(errors="backslashreplace")
     if len(sys.argv) != 2:
         print("usage: python proof_verifier.py proof.npz")
         return 2

@@ -313,7 +313,7 @@ STRANGE = [
     ({"arrays": {"factor": np.eye(7)}}, "arrays: their shapes"),
     ({"arrays": {"factor": np.ones((8, 8))}}, "factor: it has entries above"),
     ({"arrays": {"y": np.full(8, 1e-60)}}, "y: an entry has"),
-    ({"arrays": {"more": np.eye(2)}}, "arrays: X, y, W, v and factor are needed"),
+    ({"arrays": {"more": np.eye(2)}}, "arrays: W, X, factor, v, y are needed"),
     ({"arrays": {"v": np.zeros((8, 2))}}, "arrays: their shapes"),
 ]
 
@@ -345,7 +345,7 @@ def test_what_is_no_archive_is_rejected(tmp_path):
     bad = ["trap.npz", "words.npz", "list.npz", "plain.npy", "empty", "cut", "text", "missing", ""]
     for name in bad:
         (line,) = pv.verify(str(tmp_path / name))
-        assert line.startswith("file: cannot be read as a proof"), name
+        assert line.startswith(("file: cannot be read as a proof", "file: there is no such")), name
 
 
 @pytest.mark.parametrize("seed", range(5))

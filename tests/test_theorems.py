@@ -7,7 +7,7 @@ import pytest
 from strategies import SMOOTH, normal, problem
 
 import narrowlib as nl
-from narrowlib.certificates.base import least_singular_value
+from narrowlib.certificates.rounding import point
 from narrowlib.network.linearization import lipschitz_in_W
 
 # The full-rank theorem at m d/2 >= n.
@@ -92,12 +92,12 @@ def test_landscape_sigma_min_falls_no_faster_than_the_lipschitz_constant():
     """On the ball ‖W − W₀‖ < s/L the Jacobian keeps full rank, by Weyl's inequality."""
     X, _ = problem(5, n=10, d=5)
     sigma, start = nl.get_activation("tanh"), nl.mirrored_lecun(jax.random.key(5), d=5, m=8)
-    s, L = least_singular_value(start, X, sigma), lipschitz_in_W(start, X, sigma)
+    s, L = point(start, X, sigma).sigma_min, lipschitz_in_W(start, X, sigma)
     for seed in range(20):
         direction = normal(jax.random.key(seed), (8, 5))
         distance = 0.9 * s / L * jax.random.uniform(jax.random.key(seed + 50))
         W = start.W + direction * distance / jnp.linalg.norm(direction)
-        here = least_singular_value(start._replace(W=W), X, sigma)
+        here = point(start._replace(W=W), X, sigma).sigma_min
         assert here >= s - L * float(distance) > 0
 
 

@@ -131,6 +131,7 @@ def test_an_altered_number_is_rejected(name, claim, factor, tmp_path):
     wrong = verifier.verify(str(rewrite(path, {claim: value})))
     # a residual claimed too large is a bound still, but h and the radius no longer follow from it
     names = {"residual": ("residual", "h")}.get(claim, (claim,))
+    names = ("header: NaN is no number",) if factor != factor else names
     assert any(line.startswith(names) for line in wrong), wrong
 
 
@@ -153,7 +154,7 @@ def test_altered_arrays_are_rejected(name, array, tmp_path):
     assert verifier.verify(str(rewrite(path, arrays={array: changed})))
     changed.flat[0] = np.nan
     assert verifier.verify(str(rewrite(path, arrays={array: changed}))) == [
-        "arrays: NaN or infinite entries"
+        f"{array}: NaN or infinite entries"
     ]
 
 
@@ -206,7 +207,7 @@ def test_the_sets_are_told_by_their_arrays(name, tmp_path):
     for kind in {"PairedCone", "CircularCone", "Free", "Fixed"} - {cert.sets["v"]}:
         path = cert.save(tmp_path / "cert")
         forged = rewrite(path, {"sets": cert.sets | {"v": kind}})
-        assert verifier.verify(str(forged))[0].startswith("sets: claimed")
+        assert verifier.verify(str(forged))[0].startswith(("arrays: ", "v: a PairedCone has no"))
 
 
 def test_every_claim_is_looked_at(tmp_path):
@@ -226,8 +227,10 @@ def test_every_claim_is_looked_at(tmp_path):
 @pytest.mark.parametrize(
     "header, claims, words",
     [
-        ({"kind": "proof"}, {}, "header: unknown kind 'proof'"),
-        ({"format": 2}, {}, "header: unknown kind 'existence' or format 2"),
+        ({"kind": "proof"}, {}, "header: kind 'proof', format 2 is not read"),
+        ({"format": 1}, {}, "header: kind 'existence', format 1 is not read"),
+        ({"format": 2.0}, {}, "header: kind 'existence', format 2.0 is not read"),
+        ({"more": 2}, {}, "header: format, kind and claims are needed"),
         ({}, {"activation": "sine"}, "activation: 'sine' is unknown"),
         ({"kind": "kkt"}, {}, None),
     ],
@@ -328,4 +331,4 @@ def test_sets_of_every_kind_on_both_parts(W, v, tmp_path):
 )
 def test_arrays_of_another_set_are_not_smuggled_in(arrays, tmp_path):
     (line,) = verifier.verify(str(rewrite(certify().save(tmp_path / "cert"), arrays=arrays)))
-    assert line.startswith("sets: claimed")
+    assert line.startswith("arrays: ") and next(iter(arrays)) in line

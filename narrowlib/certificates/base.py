@@ -1,4 +1,4 @@
-"""What certificates have in common: their numbers, their file, and their arithmetic's error.
+"""What certificates have in common: their numbers and their file.
 
 A certificate is computed from X, y, the parameters and the constraint alone, never from a
 solver's state. Its file is a NumPy archive without pickles that holds the data, the weights and
@@ -11,21 +11,17 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
-from jaxtyping import Array
 
 from narrowlib._checks import check_path, fail
 from narrowlib._files import open_archive, write_whole
 from narrowlib._runs import runs
-from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import lipschitz_in_W
-from narrowlib.network.model import Params
-from narrowlib.network.rounding import least_singular_value
 
-FORMAT = 1
+MOST_BYTES = 2**29  # of arrays in one file: what verifier.py reads
 _KINDS: dict[str, type[Certificate]] = {}
 
 
@@ -40,6 +36,8 @@ class Certificate:
     """
 
     kind: ClassVar[str]
+    version: ClassVar[int] = 2  # of the file's format
+    verdicts: ClassVar[tuple[str, ...]] = ()
     infinite: ClassVar[tuple[str, ...]] = ()  # claims that are ∞ where a bound is void
     arrays: dict[str, np.ndarray] = dataclasses.field(repr=False)
     activation: str
@@ -80,7 +78,7 @@ class Certificate:
         if not path.name:
             fail("path", repr(str(path)), "That is a folder: name a file in it.")
         path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-        header = {"format": FORMAT, "kind": self.kind, "claims": self.claims}
+        header = {"format": self.version, "kind": self.kind, "claims": self.claims}
         text = np.array(json.dumps(header, allow_nan=False))
         contents: dict[str, Any] = {"header": text, **self.arrays}
         with write_whole(path) as stream:
@@ -122,6 +120,9 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     """
     path = check_path("path", path)
     with open_archive("path", path) as archive:
+        if archive.unpacked > MOST_BYTES:
+            mend = "Unpacked it is larger than any certificate that narrowlib writes."
+            fail("path", repr(str(path)), mend)
         arrays = {name: archive[name] for name in archive.files}
     if "header" not in arrays:
         mend = "That archive holds no certificate: it has no header."
@@ -130,41 +131,55 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     wanted = set(kind._claimed())
     for found, word in ((set(claims) - wanted, "unknown"), (wanted - set(claims), "missing")):
         if found:
-            got = f"{str(path)!r}, with {word} claims: {', '.join(sorted(found))}"
-            fail("path", got, "The file is damaged, or another narrowlib wrote it.")
+            _damaged(path, f"{word} claims: {', '.join(sorted(found))}")
+    for field in dataclasses.fields(kind):
+        if field.name in claims and not _fits(field, claims[field.name], kind):
+            _damaged(path, f"{field.name} = {claims[field.name]!r}"[:80])
     return kind.from_claims(arrays, claims)
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _damaged(path: Path, what: str) -> NoReturn:
+    mend = "The file is damaged, or another narrowlib wrote it."
+    fail("path", f"{str(path)!r}, with {what}", mend)
+
+
+def _fits(field: dataclasses.Field, value: Any, kind: type[Certificate]) -> bool:
+    """Whether a claim is of the type that its field names."""
+    if field.name == "verdict":
+        return value in kind.verdicts
+    if field.name == "multiplier":
+        many = value if isinstance(value, list) else [value]
+        return all(_is_number(x) for x in many)
+    if value is None:
+        return field.name in kind.infinite or "None" in str(field.type)
+    name = str(field.type).removesuffix(" | None")
+    if name.startswith("dict"):
+        inner = str if name.endswith("str]") else bool
+        return isinstance(value, dict) and all(type(x) is inner for x in value.values())
+    return _is_number(value) if name == "float" else type(value).__name__ == name
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _header(path: Path, text: str) -> tuple[type[Certificate], dict[str, Any]]:
     """The kind of a file, and its claims."""
     try:
-        header = json.loads(text)
+        header = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         header = None
     claims = header.get("claims") if isinstance(header, dict) else None
     if not isinstance(header, dict) or not isinstance(claims, dict):
         fail("path", repr(str(path)), "The header of that certificate cannot be read.")
-    kind, version = header.get("kind"), header.get("format")
-    if version != FORMAT or not isinstance(kind, str) or kind not in _KINDS:
-        mend = f"This narrowlib reads {' and '.join(_KINDS)} of format {FORMAT}."
-        fail("path", f"kind {kind!r}, format {version!r}", mend)
-    return _KINDS[kind], claims
-
-
-def checked_numbers(**numbers: Any) -> None:
-    """Refuse to certify numbers that have left the range of their precision."""
-    for name, value in numbers.items():
-        if not np.all(np.isfinite(value)):
-            mend = "The numbers overflow on the way: scale the samples, targets or weights."
-            fail("params", f"{name} = {value}", mend)
-
-
-def rank_and_rate(params: Params, X: Array, sigma: Activation) -> tuple[float, float]:
-    """σ_min(J), rounding taken off, and L, ∞ where σ′ jumps."""
-    try:
-        s = least_singular_value(params, X, sigma)
-    except np.linalg.LinAlgError:  # NaN in J Jᵀ
-        s = math.nan
-    L = float(lipschitz_in_W(params, X, sigma)) if sigma.smooth else math.inf
-    checked_numbers(sigma_min=s, lipschitz=L if sigma.smooth else 0.0)
-    return s, L
+    name, version = header.get("kind"), header.get("format")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if kind is None or type(version) is not int or version != kind.version:
+        known = ", ".join(f"{name} of format {one.version}" for name, one in _KINDS.items())
+        mend = f"This narrowlib reads {known}."
+        fail("path", f"{str(path)!r}, of kind {name!r}, format {version!r}", mend)
+    return kind, claims

@@ -6,18 +6,23 @@ import dataclasses
 import math
 from typing import ClassVar, Literal, overload
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from narrowlib._checks import check_bool
 from narrowlib._runs import runs
-from narrowlib.certificates.base import Certificate, checked_numbers, rank_and_rate
+from narrowlib.certificates.base import Certificate
 from narrowlib.certificates.existence_proof import ExistenceProof, prove_existence
+from narrowlib.certificates.rounding import (
+    AGAIN,
+    checked_numbers,
+    double_precision,
+    in_double,
+    point,
+    rank_and_rate,
+)
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
-from narrowlib.network.rounding import output_rounding
 from narrowlib.network.theory import check_theory_problem
 
 
@@ -40,6 +45,7 @@ class ExistenceCertificate(Certificate):
     """
 
     kind: ClassVar[str] = "existence"
+    verdicts: ClassVar[tuple[str, ...]] = ("exists", "inconclusive")
     infinite: ClassVar[tuple[str, ...]] = ("lipschitz", "h", "radius")
     samples: int
     neurons: int
@@ -116,7 +122,8 @@ def existence_certificate(
         activation: a name of `activations()` or an `Activation` with a finite `curvature`.
         rigorous: prove it: an `ExistenceProof`, for the registry's activations without `relu`.
             It needs python-flint, which `narrowlib[book]` installs.
-        allow_float32: answer in single precision too.
+        allow_float32: take single precision too: its numbers are read as the exact ones they are,
+            and all is computed in double.
 
     Returns:
         An `ExistenceCertificate`, or an `ExistenceProof`; its `explain()` is its reading.
@@ -129,7 +136,7 @@ def existence_certificate(
     Example:
         >>> import jax
         >>> import narrowlib as nl
-        >>> with jax.enable_x64(True):
+        >>> with double_precision():
         ...     X = jax.random.normal(jax.random.key(0), (20, 5))
         ...     sol = nl.interpolate(X, X[:, 0] > 0, key=jax.random.key(1))
         ...     cert = nl.existence_certificate(sol.params, X, X[:, 0] > 0)
@@ -144,21 +151,24 @@ def existence_certificate(
     )
     if check_bool("rigorous", rigorous):
         return prove_existence(params, X, y, sigma)
-    r = linearize(params, X, sigma).residual(y)
-    residual = float(jnp.linalg.norm(r)) + float(output_rounding(params, X, sigma))
-    s, L = rank_and_rate(params, X, sigma)
+    arrays = {name: np.asarray(x) for name, x in {"X": X, "y": y, **params._asdict()}.items()}
+    with double_precision():
+        weights, samples, targets = in_double((params, X, y))
+        there = point(weights, samples, sigma)
+        residual = float(np.linalg.norm(there.at.residual(np.asarray(targets))))
+        residual += AGAIN * there.off_outputs
+        s, L = rank_and_rate(there, weights, samples, sigma)
     checked_numbers(residual=residual)
     square = s * s
     h = L * residual / square if square > 0 and math.isfinite(L) else math.inf
     exists = h < 0.5
     # (s/L)(1 − √(1 − 2h)), in a form that does not cancel
     radius = 2 * residual / s / (1 + math.sqrt(1 - 2 * h)) if exists else math.inf
-    arrays = {"X": X, "y": y, "W": params.W, "v": params.v}
     return ExistenceCertificate(
-        arrays={name: np.asarray(value) for name, value in arrays.items()},
+        arrays=arrays,
         activation=sigma.name,
-        samples=X.shape[0],
-        neurons=params.W.shape[0],
+        samples=len(arrays["X"]),
+        neurons=len(params.W),
         residual=residual,
         sigma_min=s,
         lipschitz=L,

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array
 
 from narrowlib._checks import fail
-from narrowlib.certificates.base import Certificate, checked_numbers
+from narrowlib.certificates.base import Certificate
+from narrowlib.certificates.rounding import checked_numbers
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params
 
@@ -51,6 +52,8 @@ class ExistenceProof(Certificate):
     """
 
     kind: ClassVar[str] = "existence proof"
+    version: ClassVar[int] = 1
+    verdicts: ClassVar[tuple[str, ...]] = ("proved", "inconclusive")
     infinite: ClassVar[tuple[str, ...]] = ("h", "radius")
     samples: int
     neurons: int

@@ -11,12 +11,25 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from narrowlib._checks import check_bool, check_number, fail
 from narrowlib._runs import runs
-from narrowlib.certificates.base import Certificate, checked_numbers, rank_and_rate
-from narrowlib.certificates.kkt_theory import kkt_hypotheses, place_in, stationarity_bound
+from narrowlib.certificates.base import Certificate
+from narrowlib.certificates.kkt_theory import (
+    Rates,
+    kkt_hypotheses,
+    place_in,
+    residual_bound,
+    stationarity_bound,
+)
+from narrowlib.certificates.rounding import (
+    checked_numbers,
+    double_precision,
+    in_double,
+    point,
+    rank_and_rate,
+)
 from narrowlib.certificates.sets import described
 from narrowlib.constraints.base import Constraint, Product, as_product
 from narrowlib.network.activations import Activation
@@ -25,7 +38,8 @@ from narrowlib.network.model import Params, half_mean_square
 from narrowlib.network.theory import check_theory_problem
 from narrowlib.verifier import SETS
 
-FEASIBLE = 1e-9  # a violation up to this, relative to the size of the weights, is rounding
+# a violation up to this, relative to the size of the weights, is rounding
+FEASIBLE, FEASIBLE_IN_SINGLE = 1e-9, 2e-6
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,16 +56,16 @@ class KKTCertificate(Certificate):
         stationarity_v: dist(−∇_v ℓ, normal cone of v's set).
         multiplier: λ ≥ 0 of the ball, 0 inside; a list per neuron; largest λ in `explain`.
         ray: ⟨∇_v ℓ, v⟩, at least 0 at KKT points of a set that αv cannot leave.
-        distance: ‖W − W₀‖; None where W's set is no ball.
+        distance: ‖W − W₀‖; None where W's set lies between no two balls.
         start_output: ‖F(W₀, v)‖, zero for mirrored networks.
         sigma_min: the least singular value of J, with a bound on its error taken off.
         lipschitz: L(v), the Lipschitz constant of J in W.
         sets: the kinds of the two sets, by name: W and v.
         hypotheses: the KKT theorem's, one by one, true or false.
-        radius: ε; None where W's set is no ball.
+        radius: ε of the ball, or of one inside of W's set; None where there is none.
         guaranteed_radius: the ε under which the KKT theorem covers every KKT point; None where the
             theorem does not speak of such sets.
-        residual_bound: ‖Jᵀr‖/σ_min, which ‖r‖ cannot exceed.
+        residual_bound: ‖Jᵀr‖/σ_min with rounding added, which ‖r‖ cannot exceed.
         loss_bound: the same for the loss.
         stationarity_bound: what ‖r‖ cannot exceed by near-stationarity alone; infinite where
             that bound is void. It is never below `residual_bound`.
@@ -60,6 +74,9 @@ class KKTCertificate(Certificate):
     """
 
     kind: ClassVar[str] = "kkt"
+    verdicts: ClassVar[tuple[str, ...]] = (
+        "nearly global", "not stationary", "inconclusive", "infeasible",
+    )  # fmt: skip
     infinite: ClassVar[tuple[str, ...]] = (
         "lipschitz", "residual_bound", "loss_bound", "stationarity_bound",
     )  # fmt: skip
@@ -101,7 +118,7 @@ class KKTCertificate(Certificate):
         """The certificate read aloud: what was checked, and what follows."""
         largest = max(np.ravel(self.multiplier), default=0.0)
         place = (
-            "W's set is no ball."
+            "W's set lies between no two balls."
             if self.distance is None or self.radius is None
             else f"‖W − W₀‖ = {self.distance:.4g} of ε = {self.radius:.4g}"
             + (f", on the sphere, λ = {largest:.2e}." if largest > 0 else ", inside.")
@@ -172,7 +189,8 @@ def kkt_certificate(
         target_loss: the loss bound to ask for; `None` for a millionth of the loss of F = 0.
         verifiable: refuse a set that `verifier.py` does not know. With False a set of one's own
             will do, if it has a tangent cone; its certificate cannot be saved.
-        allow_float32: answer in single precision too.
+        allow_float32: take single precision too: its numbers are read as the exact ones they are,
+            and all is computed in double.
 
     Returns:
         A `KKTCertificate`; its `explain()` is its reading.
@@ -184,7 +202,7 @@ def kkt_certificate(
     Example:
         >>> import jax
         >>> import narrowlib as nl
-        >>> with jax.enable_x64(True):
+        >>> with double_precision():
         ...     X = jax.random.normal(jax.random.key(0), (12, 8))
         ...     y = jax.random.rademacher(jax.random.key(1), (12,), float)
         ...     start = nl.mirrored_lecun(jax.random.key(2), d=8, m=4)
@@ -203,63 +221,69 @@ def kkt_certificate(
     )
     constraint = as_product(constraint)
     kinds, arrays = described(constraint, params, check_bool("verifiable", verifiable))
-    at, n = linearize(params, X, sigma), X.shape[0]
-    F, r = at.outputs, at.residual(y)
-    zero_loss = float(half_mean_square(y))  # of a network that answers 0
-    checked_numbers(loss=float(half_mean_square(r)), zero_loss=zero_loss)
-    target_loss = 1e-6 * zero_loss if target_loss is None else target_loss
-    check_number("target_loss", target_loss, minimum=0)
-    gradient = at.gradient(r)
-    s, L = rank_and_rate(params, X, sigma)
-    place = place_in(constraint.W, params, X, gradient.W, sigma)
-    bound = n * place.gradient / s if s > 0 else math.inf
-    by_stationarity = stationarity_bound(place, float(jnp.sum(r * F)), s, L, n)
-    hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
-    certificate = KKTCertificate(
-        arrays={"X": np.asarray(X), "y": np.asarray(y), **_weights(params), **arrays},
-        activation=sigma.name,
-        samples=n,
-        neurons=params.W.shape[0],
-        loss=float(half_mean_square(r)),
-        residual=float(jnp.linalg.norm(r)),
-        violation=float(constraint.violation(params)),
-        stationarity_W=place.delta,
-        stationarity_v=float(constraint.v.normal_cone_residual(params.v, gradient.v)),
-        multiplier=place.multiplier.tolist(),
-        ray=float(jnp.sum(gradient.v * params.v)),
-        distance=place.distance,
-        start_output=place.start_output,
-        sigma_min=s,
-        lipschitz=L,
-        sets=kinds,
-        hypotheses=hypotheses,
-        radius=place.radius,
-        guaranteed_radius=guaranteed,
-        residual_bound=bound,
-        loss_bound=bound * bound / (2 * n),
-        stationarity_bound=by_stationarity,
-        target_loss=float(target_loss),
-        verdict="",
+    arrays = {"X": X, "y": y, **params._asdict(), **arrays}
+    arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    single = any(arrays[name].dtype.itemsize < 8 for name in Params._fields)
+    with double_precision():
+        weights, samples, targets, sets = in_double((params, X, y, constraint))
+        numbers = _numbers(weights, samples, targets, sets, sigma, target_loss)
+        verdict = _verdict(numbers, sets, weights, single)
+    return KKTCertificate(
+        arrays=arrays, activation=sigma.name, sets=kinds, verdict=verdict, **numbers
     )
-    _check_finite(certificate)
-    return dataclasses.replace(certificate, verdict=_verdict(certificate, constraint, params))
 
 
-def _weights(params: Params) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in params._asdict().items()}
+def _numbers(
+    params: Params, X: Array, y: Array, constraint: Product, sigma: Activation, target: Any
+) -> dict[str, Any]:
+    """All that a certificate claims but for words."""
+    there, n = point(params, X, sigma), X.shape[0]
+    at, zero_loss = linearize(params, X, sigma), float(half_mean_square(y))  # of F = 0
+    r = at.residual(y)
+    residual = float(jnp.linalg.norm(r))
+    checked_numbers(loss=residual * residual / (2 * n), zero_loss=zero_loss)
+    target = 1e-6 * zero_loss if target is None else target
+    check_number("target_loss", target, minimum=0)
+    gradient = at.gradient(r)
+    s, L = rank_and_rate(there, params, X, sigma)
+    rates = Rates(s, L, there.off_outputs, there.off_pull(r))
+    place = place_in(constraint.W, params, X, gradient.W, sigma)
+    ray = float(jnp.sum(gradient.v * params.v))
+    bound = residual_bound(place.gradient, n, rates)
+    hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
+    numbers = {
+        "samples": n,
+        "neurons": params.W.shape[0],
+        "loss": residual * residual / (2 * n),
+        "residual": residual,
+        "violation": float(constraint.violation(params)),
+        "stationarity_W": place.delta,
+        "stationarity_v": float(constraint.v.normal_cone_residual(params.v, gradient.v)),
+        "multiplier": place.multiplier.tolist(),
+        "ray": ray,
+        "distance": place.distance,
+        "start_output": place.start_output,
+        "sigma_min": s,
+        "lipschitz": L,
+        "hypotheses": hypotheses,
+        "radius": place.radius,
+        "guaranteed_radius": guaranteed,
+        "residual_bound": bound,
+        "loss_bound": bound * bound / (2 * n),
+        "stationarity_bound": stationarity_bound(place, ray, n, rates),
+        "target_loss": float(target),
+    }
+    finite = ("loss", "violation", "stationarity_W", "stationarity_v", "multiplier", "ray")
+    checked_numbers(**{name: numbers[name] for name in finite})
+    return numbers
 
 
-def _check_finite(certificate: KKTCertificate) -> None:
-    names = ("loss", "residual", "violation", "stationarity_W", "stationarity_v", "multiplier")
-    checked_numbers(**{name: getattr(certificate, name) for name in (*names, "ray")})
-
-
-def _verdict(certificate: KKTCertificate, constraint: Product, params: Params) -> str:
+def _verdict(numbers: dict[str, Any], constraint: Product, params: Params, single: bool) -> str:
     size = float(jnp.sqrt(jnp.sum(params.W**2) + jnp.sum(params.v**2)))
-    if certificate.violation > FEASIBLE * (1 + size):
+    if numbers["violation"] > (FEASIBLE_IN_SINGLE if single else FEASIBLE) * (1 + size):
         return "infeasible"
-    if certificate.loss_bound <= certificate.target_loss:
+    if numbers["loss_bound"] <= numbers["target_loss"]:
         return "nearly global"
     # without rays ρ says nothing about stationarity
-    speaks = certificate.stationarity_bound < math.inf and constraint.v.scalable
+    speaks = numbers["stationarity_bound"] < math.inf and constraint.v.scalable
     return "not stationary" if speaks else "inconclusive"

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from narrowlib.certificates.base import rank_and_rate
+from narrowlib.certificates.rounding import AGAIN, point, rank_and_rate
 from narrowlib.constraints.base import Constraint, CrossSection, Product
 from narrowlib.constraints.lengths import length
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
 
 
@@ -24,10 +23,12 @@ class Place(NamedTuple):
         gradient: ‖∇_W ℓ‖.
         delta: dist(−∇_W ℓ, normal cone of W's set).
         multiplier: λ ≥ 0 of the ball, (m,) per neuron; 0 where there is none.
-        distance: ‖W − W₀‖; None where W's set is no ball, as the rest.
+        distance: ‖W − W₀‖; None where W's set lies between no two balls, as the rest.
         start_output: ‖F(W₀, v)‖.
-        radius: ε.
-        least_move: the least ‖Δ_j‖ with λ_j > 0; with one ball ‖W − W₀‖.
+        off_start: how far that can be off.
+        radius: ε of the ball inside of the set.
+        least_move: how far W has moved at least where the set holds it: the least ‖Δ_j‖ with
+            λ_j > 0, ‖Δ‖ with one ball, else ε; None where the set does not hold it.
     """
 
     gradient: float
@@ -35,6 +36,7 @@ class Place(NamedTuple):
     multiplier: np.ndarray
     distance: float | None = None
     start_output: float | None = None
+    off_start: float = 0.0
     radius: float | None = None
     least_move: float | None = None
 
@@ -44,57 +46,101 @@ def place_in(
 ) -> Place:
     """The `Place` of W in its set, the gradient of the loss in W being given."""
     delta = float(constraint.normal_cone_residual(params.W, gradient))
-    size, ball = float(length(gradient)), constraint.as_ball()
-    if ball is None:
+    size, between, ball = float(length(gradient)), constraint.between(), constraint.as_ball()
+    if between is None:
         return Place(size, delta, np.zeros(()))
-    move = params.W - ball.center
-    distance = least = float(length(move))
-    multiplier = np.asarray(ball.multiplier(params.W, gradient))
-    if ball.per_neuron and np.any(multiplier > 0):
-        least = float(np.min(np.linalg.norm(np.asarray(move), axis=1)[multiplier > 0]))
-    start = linearize(params._replace(W=ball.center), X, sigma).outputs
-    output = float(jnp.linalg.norm(start))
-    return Place(size, delta, multiplier, distance, output, float(ball.radius), least)
+    move = np.asarray(params.W) - np.asarray(between.center)
+    distance = float(np.linalg.norm(move))
+    multiplier, least = np.zeros(()), between.inner if delta < size else None
+    if ball is not None:
+        multiplier, least = np.asarray(ball.multiplier(params.W, gradient)), None
+        if np.any(multiplier > 0):
+            rows = np.linalg.norm(move, axis=1)
+            least = float(np.min(rows[multiplier > 0])) if ball.per_neuron else distance
+    start = point(params._replace(W=between.center), X, sigma)
+    output = float(np.linalg.norm(start.at.outputs))
+    return Place(size, delta, multiplier, distance, output, start.off_outputs, between.inner, least)
 
 
-def stationarity_bound(place: Place, r_dot_F: float, s: float, L: float, n: int) -> float:
-    """What ‖r‖ cannot exceed by near-stationarity alone; infinite where the bound is void."""
-    if s == 0:
+class Rates(NamedTuple):
+    """What a bound on ‖r‖ rests on beside the place of W.
+
+    Args:
+        s: a lower bound of σ_min(J).
+        L: the Lipschitz constant of J in W.
+        off_outputs: how far F can be off.
+        off_pull: how far Jᵀr can be off.
+    """
+
+    s: float
+    L: float
+    off_outputs: float
+    off_pull: float
+
+
+def residual_bound(gradient: float, n: int, rates: Rates) -> float:
+    """‖Jᵀr‖/σ_min, with what rounding adds to it and to r."""
+    if rates.s == 0:
         return math.inf
+    return (n * gradient + AGAIN * rates.off_pull) / rates.s + AGAIN * rates.off_outputs
+
+
+def stationarity_bound(place: Place, ray: float, n: int, rates: Rates) -> float:
+    """What ‖r‖ cannot exceed by near-stationarity alone; infinite where the bound is void.
+
+    `ray` is ⟨∇_v ℓ, v⟩ = ⟨r, F⟩/n.
+    """
+    direct = residual_bound(place.gradient, n, rates)
     e, a, offset = place.distance, place.least_move, place.start_output
-    if e is None or a is None or offset is None or not np.any(place.multiplier > 0):
-        return n * place.gradient / s
-    denominator = s * a - 0.5 * L * e**2 - offset
-    numerator = n * place.delta * (a + e) + max(0.0, -r_dot_F)
-    return numerator / denominator if denominator > 0 else math.inf
+    if rates.s == 0 or e is None or a is None or offset is None:
+        return direct
+    offset += AGAIN * (place.off_start + rates.off_outputs)
+    denominator = rates.s * a - 0.5 * rates.L * e**2 - offset
+    numerator = (n * place.delta + AGAIN * rates.off_pull) * (a + e) + n * max(0.0, -ray)
+    if not denominator > 0:
+        return math.inf
+    return max(numerator / denominator + AGAIN * rates.off_outputs, direct)
 
 
 def kkt_hypotheses(
     params: Params, X: Array, constraint: Product, sigma: Activation
 ) -> tuple[dict[str, bool], float | None]:
-    """The KKT theorem's hypotheses about the feasible set, and the radius that it allows."""
+    """The KKT theorem's hypotheses about the feasible set, and the radius that it allows.
+
+    With a convex set between balls of radii ε and qε, and per unit of height at least s for
+    σ_min(J) and at most L for its rate, it is s / (L q (1 + q/2)).
+    """
     m = params.W.shape[0]
-    ball, section = constraint.W.as_ball(), constraint.v.cross_section(m)
+    between, section = constraint.W.between(), constraint.v.cross_section(m)
     half, mirrored = m // 2, False
-    if ball is not None:
-        mirrored = m % 2 == 0 and bool(jnp.all(ball.center[:half] == ball.center[half:]))
+    if between is not None:
+        center = np.asarray(between.center)
+        mirrored = m % 2 == 0 and bool(np.array_equal(center[:half], center[half:]))
     hypotheses = {
         "smooth activation": sigma.smooth,
-        "W in a ball": ball is not None,
+        "W between two balls": between is not None,
+        "ε > 0": between is not None and between.inner > 0,
         "mirrored start": mirrored,
         "v in a paired or a circular cone": section is not None,
         "ζ > 0": section is not None and float(section.height) > 0,
     }
-    if ball is None or section is None or not (mirrored and sigma.smooth):
+    if between is None or section is None or not (mirrored and sigma.smooth):
         return hypotheses, None
-    over = over_cone(ball.center, X, section, sigma)
+    over = over_cone(between.center, X, section, sigma)
     hypotheses["full rank at the start"] = over.start > 0
     if section.spread > 0:
         hypotheses["full rank in the whole cone"] = over.least > 0
-    scale = math.sqrt(m) + m / 2 if ball.per_neuron else 1.5
+    ball = constraint.W.as_ball()
+    if ball is not None:  # also of radius 0
+        q = math.sqrt(m) if ball.per_neuron else 1.0
+    else:
+        q = between.outer / between.inner if between.inner > 0 else math.inf
+    rate = over.rate
+    if ball is not None and section.pairwise:  # the theorem's form without a bound on the ratio
+        rate = rate / section.stretch
     # samples that are all zero have neither rank nor a rate
-    guaranteed = over.least / (scale * over.rate) if over.least > 0 else 0.0
-    hypotheses["ε under the guaranteed radius"] = float(ball.radius) < guaranteed
+    guaranteed = over.least / (q * (1 + q / 2) * rate) if over.least > 0 else 0.0
+    hypotheses["ε under the guaranteed radius"] = between.inner < guaranteed
     return hypotheses, guaranteed
 
 
@@ -120,10 +166,11 @@ def over_cone(center: Array, X: Array, section: CrossSection, sigma: Activation)
     $\sqrt2\, \|E\| \max_j \|\mathrm{diag}(\sigma'(X w_j))\, X\|$.
     """
     at = Params(center, jnp.asarray(section.v, X.dtype))
-    start, rate = rank_and_rate(at, X, sigma)
+    there = point(at, X, sigma)
+    start, rate = rank_and_rate(there, at, X, sigma)
     least = start
     if section.spread > 0:
-        slopes = sigma.derivative(X @ center.T)
-        largest = max(float(jnp.linalg.norm(column[:, None] * X, 2)) for column in slopes.T)
+        samples = there.at.X
+        largest = max(float(np.linalg.norm(row[:, None] * samples, 2)) for row in there.at.slope)
         least = start - math.sqrt(2) * section.spread * largest
     return OverCone(start, least, rate * section.stretch)

@@ -31,7 +31,7 @@ def described(
             fail(name, type(one).__name__, mend)
         check_fits(name, one, x)
         kind, own = one.describe() or (f"own {type(one).__name__}", {})
-        known = kind in SETS and set(SETS[kind][0]) == set(own)
+        known = kind in SETS and set(SETS[kind].arrays) == set(own)
         if verifiable and not known:
             mend = f"verifier.py knows {', '.join(SETS)}: pass verifiable=False to do without it."
             fail(name, type(one).__name__, mend)
@@ -45,5 +45,5 @@ def _like(value: Any, x: Array) -> np.ndarray:
     """An array of a set in the shape of the parameter; numbers stay numbers."""
     value = np.asarray(value)
     if value.ndim == 0:
-        return value
+        return value if value.dtype.kind in "fb" else value.astype(float)
     return value.reshape(x.shape) if value.size == x.size else np.broadcast_to(value, x.shape)

@@ -12,8 +12,9 @@ counts as active at x when x is within √eps of it, relative to size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -24,37 +25,20 @@ from narrowlib._checks import check_finite, fail, float_array, is_concrete, show
 from narrowlib.constraints.lengths import length
 from narrowlib.constraints.own import alike, ensure_pytree
 from narrowlib.constraints.pytrees import frozen_pytree
+from narrowlib.constraints.theory import BetweenBalls as BetweenBalls
+from narrowlib.constraints.theory import CrossSection as CrossSection
 from narrowlib.network.model import Params, check_pair
 
 if TYPE_CHECKING:
     from narrowlib.constraints.ball import Ball
 
 PROJECTS = ("project", "tangent", "violation")  # whoever changes one of them makes another set
-DESCRIBES = ("describe", "as_ball", "cross_section", "is_free", "is_fixed")
+DESCRIBES = ("describe", "as_ball", "between", "cross_section", "is_free", "is_fixed")
 
 
 def tolerance(x: Array) -> Array:
     """How near, relative to its size, a point must be to a face to count as on it."""
     return jnp.sqrt(jnp.finfo(x.dtype).eps).astype(x.dtype)
-
-
-class CrossSection(NamedTuple):
-    r"""What the KKT theorem asks of a cone of output weights: its points of height 1.
-
-    With one of them, v, the height scales the Jacobian: $J(W, hv) = h\,J(W, v)$. All others of
-    height 1 are $v + (E; -E)$ with $\|E\| \le$ `spread`, up to entries that are larger than v's.
-
-    Args:
-        v: output weights of height 1, (u; −u).
-        height: the least height, ζ.
-        spread: how far the others lie to the side; 0 where their entries are only larger.
-        stretch: the most by which they exceed the largest neuron's size in v, a factor.
-    """
-
-    v: Array
-    height: Any
-    spread: float
-    stretch: float
 
 
 class Constraint:
@@ -129,6 +113,18 @@ class Constraint:
         It may be one ball or one a neuron: see its `per_neuron`.
         """
         return None
+
+    def between(self) -> BetweenBalls | None:
+        """Two balls around a start that the set lies between: what the KKT theorem asks of W's set.
+
+        A ball a neuron contains one of its own radius, and lies in one that is √m times as large.
+        """
+        ball = self.as_ball()
+        if ball is None:
+            return None
+        radius = float(ball.radius)
+        outer = radius * math.sqrt(ball.center.shape[0]) if ball.per_neuron else radius
+        return BetweenBalls(ball.center, radius, outer)
 
     def cross_section(self, m: int) -> CrossSection | None:
         """For m output weights, where the set is a cone of the KKT theorem."""

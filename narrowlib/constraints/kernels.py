@@ -26,6 +26,7 @@ from jaxtyping import Array, ArrayLike, Shaped
 from narrowlib._checks import check_bool, check_int, check_number, fail, float_array
 from narrowlib.constraints.ball import Ball
 from narrowlib.constraints.base import (
+    BetweenBalls,
     Constraint,
     CrossSection,
     check_constraint,
@@ -181,6 +182,10 @@ class OfNeurons(Constraint):
         if ball is not None and ball.center.ndim == 1:  # neurons of one weight
             return Ball(ball.center[:, None], ball.radius, per_neuron=ball.per_neuron)
         return ball
+
+    def between(self) -> BetweenBalls | None:
+        plain = self._plain()
+        return super().between() if plain is None else plain.between()
 
     def cross_section(self, m: int) -> CrossSection | None:
         plain = self._plain()

@@ -123,7 +123,8 @@ class PairedCone(Constraint):
 
     def cross_section(self, m: int) -> CrossSection:
         ones = jnp.ones(check_even("m", m) // 2)
-        return CrossSection(from_pairs(ones), self.zeta, 0.0, float(self.kappa))
+        kappa = float(self.kappa)
+        return CrossSection(from_pairs(ones), self.zeta, 0.0, kappa, pairwise=True)
 
     def describe(self) -> tuple[str, dict[str, Any]]:
         return "PairedCone", {"zeta": self.zeta, "kappa": self.kappa}

@@ -1,4 +1,4 @@
-r"""What rounding can hide: in the spectrum of J Jᵀ, and in the network's outputs.
+r"""What rounding can hide: in the spectrum of J Jᵀ, and in the network's residual.
 
 The library has one rule for spectra. The eigenvalues of a computed Gram matrix are good to
 
@@ -11,18 +11,13 @@ eigenvalue less the slack (`at_least`).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from narrowlib.network.activations import Activation
-from narrowlib.network.jacobian import gram
-from narrowlib.network.linearization import Linearization, linearize
-from narrowlib.network.model import Params
+from narrowlib.network.linearization import Linearization
 
 MARGIN = 10.0  # a gap, or a distance from the floor, by less than this factor decides nothing
 
@@ -30,8 +25,8 @@ MARGIN = 10.0  # a gap, or a distance from the floor, by less than this factor d
 def gram_slack(count: int, largest: Any, dtype: Any) -> Any:
     """The rule: count · ε · λ_max.
 
-    `count` is the number of rows. Where a proof is wanted, the lengths of all sums are added to it
-    and the trace stands for λ_max, since it bounds the sums of absolute values too.
+    `count` is the number of rows. Where a bound is wanted (certificates), the lengths of all sums
+    are added to it and the trace stands for λ_max, since it bounds the sums of absolute values too.
     """
     return count * float(jnp.finfo(dtype).eps) * largest
 
@@ -80,32 +75,6 @@ def spectrum(K: Any, *, vectors: bool = False) -> Spectrum:
     linalg: Any = np.linalg if isinstance(K, np.ndarray) else jnp.linalg
     values, columns = linalg.eigh(K) if vectors else (linalg.eigvalsh(K), None)
     return Spectrum(values, gram_slack(K.shape[0], values[-1].clip(0), K.dtype), columns)
-
-
-def least_singular_value(params: Params, X: Array, sigma: Activation) -> float:
-    """σ_min(J), less what rounding can hide: for certificates, on the host."""
-    return float(spectrum(np.asarray(gram(params, X, activation=sigma))).at_least[0])
-
-
-@partial(jax.jit, static_argnames="sigma")
-def output_rounding(params: Params, X: Array, sigma: Activation) -> Float[Array, ""]:
-    r"""A bound on how far rounding moves the computed outputs, in the norm over all samples.
-
-    Sums of d and of m terms err by at most d ε and m ε of their absolute terms, half of which is
-    for σ, which rounds its argument too. An error e in z moves σ(z) by at most
-    $(|\sigma'(z)| + L_2 e)\, e$; without $L_2$, by $\sup|\sigma'|\, e$. Beside that σ is
-    trusted to 4 ε (1 + |σ(z)|).
-    """
-    eps = float(jnp.finfo(X.dtype).eps)
-    (m, d), at = params.W.shape, linearize(params, X, sigma)
-    error = d * eps * (jnp.abs(params.W) @ jnp.abs(X).T)
-    if sigma.smooth:
-        moved = (jnp.abs(at.slope) + sigma.curvature * error) * error
-    else:
-        moved = jnp.where(error > 0, sigma.slope * error, 0)
-    size = jnp.abs(at.phi)
-    moved = moved + 4 * eps * (1 + size) + m * eps * size
-    return jnp.linalg.norm(moved.T @ jnp.abs(params.v))
 
 
 def rounding_floor(at: Linearization) -> Float[Array, ""]:

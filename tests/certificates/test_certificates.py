@@ -12,8 +12,8 @@ from strategies import SMOOTH, problem
 
 import narrowlib as nl
 from narrowlib import verifier
+from narrowlib.certificates.rounding import point
 from narrowlib.network.linearization import lipschitz_in_W
-from narrowlib.network.rounding import least_singular_value, output_rounding
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
@@ -83,12 +83,17 @@ def rewrite(path, change):
     return path
 
 
-def test_files_that_say_infinity_are_read_still(tmp_path):
-    def as_it_was(header):
-        header["claims"]["radius"] = math.inf
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_files_that_say_infinity_are_not_read(value, tmp_path):
+    """JSON has no such number: an infinite claim is null."""
 
-    path = rewrite(make("existence").save(tmp_path / "old"), as_it_was)
-    assert nl.load_certificate(path).radius == math.inf and verifier.verify(str(path)) == []
+    def change(header):
+        header["claims"]["radius"] = value
+
+    path = rewrite(make("existence").save(tmp_path / "odd"), change)
+    with pytest.raises(ValueError, match=r"^path: got .*odd\.npz'\. The header of that"):
+        nl.load_certificate(path)
+    assert verifier.verify(str(path))[0].endswith("is no number")
 
 
 @pytest.mark.parametrize("kind", ["existence", "ball"])
@@ -247,12 +252,12 @@ def test_lipschitz_and_rounding_and_sigma_are_bounds(K, name):
         largest = max(largest, quotient)
     assert 0 < largest <= L
     s = np.linalg.svd(np.asarray(nl.jacobian(params, Z, activation=name)), compute_uv=False)[-1]
-    assert s * (1 - 1e-4) <= least_singular_value(params, Z, sigma) <= s * (1 + 1e-12)
+    assert s * (1 - 1e-4) <= point(params, Z, sigma).sigma_min <= s * (1 + 1e-12)
     if name == "tanh":
         exact = np.tanh(np.asarray(Z, np.longdouble) @ np.asarray(params.W, np.longdouble).T)
         exact = exact @ np.asarray(params.v, np.longdouble)
         error = float(np.linalg.norm(np.asarray(nl.forward(params, Z)) - exact))
-        bound = output_rounding(params, Z, sigma)
+        bound = point(params, Z, sigma).off_outputs
         assert 0 < error <= bound < 1e-11
 
 

@@ -151,7 +151,7 @@ def test_the_trainers_sets_are_the_sets_built_by_hand(per_neuron):
     params = trainer.fit(net, X, Y, epochs=30).module.params
     by_hand = nl.Product(W=nl.Ball(START.W, 0.5, per_neuron=per_neuron), v=CONE)
     ours, theirs = (nl.kkt_certificate(params, X, Y, C) for C in (sets, by_hand))
-    assert ours.claims == theirs.claims and ours.hypotheses["W in a ball"]
+    assert ours.claims == theirs.claims and ours.hypotheses["W between two balls"]
     assert ours.arrays.keys() == theirs.arrays.keys()
     alone = nl.kkt_certificate(params, X, Y, {"W": sets["W"]})
     assert alone.sets == {"W": "Ball", "v": "Free"}

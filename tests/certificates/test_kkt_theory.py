@@ -12,7 +12,7 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
-from narrowlib.certificates.kkt_theory import Place, kkt_hypotheses, stationarity_bound
+from narrowlib.certificates.kkt_theory import Place, Rates, kkt_hypotheses, stationarity_bound
 
 X, Y = problem(0)
 START = nl.mirrored_lecun(jax.random.key(1), d=8, m=4)
@@ -30,7 +30,7 @@ def test_the_guaranteed_radius(name, per_neuron, kappa):
     s1 = np.linalg.svd(J, compute_uv=False)[-1]
     Xn = np.asarray(X)
     L1 = sigma.curvature * np.sqrt((Xn**2).sum(axis=1)).max() * np.linalg.norm(Xn, 2)
-    frobenius, rows = 2 * s1 / (3 * kappa * L1), s1 / (kappa * L1 * (math.sqrt(4) + 2))
+    frobenius, rows = 2 * s1 / (3 * L1), s1 / (L1 * (math.sqrt(4) + 2))  # whatever κ is
     assert radius == pytest.approx(rows if per_neuron else frobenius, rel=1e-5)
 
 
@@ -133,24 +133,38 @@ PLACE = Place(
 )
 
 
+def rates(s, off_outputs=0.0, off_pull=0.0):
+    return Rates(s, 4.0, off_outputs, off_pull)
+
+
 def test_on_the_sphere():
-    n, s, L, r_dot_F = 10, 3.0, 4.0, -0.02
+    n, s, L, ray = 10, 3.0, 4.0, -0.002
     room = s * 0.2 - L * 0.2**2 / 2
-    expected = (2 * 0.2 * n * 0.001 + 0.02) / room
-    assert stationarity_bound(PLACE, r_dot_F, s, L, n) == pytest.approx(expected)
-    upward = stationarity_bound(PLACE, +5.0, s, L, n)
-    assert upward == pytest.approx(2 * 0.2 * n * 0.001 / room)
+    expected = (2 * 0.2 * n * 0.001 + n * 0.002) / room
+    assert stationarity_bound(PLACE, ray, n, rates(s)) == pytest.approx(expected)
+    upward = stationarity_bound(PLACE, +5.0, n, rates(s))
+    assert upward == pytest.approx(n * PLACE.gradient / s)  # never below the direct bound
+    small = PLACE._replace(gradient=1e-4)
+    assert stationarity_bound(small, +5.0, n, rates(s)) == pytest.approx(0.004 / room)
+
+
+def test_rounding_is_in_the_bound():
+    n, s, off_F, off_pull, off_start = 10, 3.0, 1e-3, 2e-3, 3e-3
+    room = s * 0.2 - 4.0 * 0.2**2 / 2 - 3 * (off_F + off_start)
+    expected = (n * 0.001 + 3 * off_pull) * 0.4 / room + 3 * off_F
+    place = PLACE._replace(gradient=0.0, off_start=off_start)
+    assert stationarity_bound(place, 0.0, n, rates(s, off_F, off_pull)) == pytest.approx(expected)
 
 
 def test_it_is_void_where_the_denominator_is_not_positive():
-    assert stationarity_bound(PLACE._replace(start_output=9.0), 0.0, 3.0, 4.0, 10) == math.inf
+    assert stationarity_bound(PLACE._replace(start_output=9.0), 0.0, 10, rates(3.0)) == math.inf
 
 
 def test_inside_and_without_rank():
-    inside = PLACE._replace(multiplier=np.array(0.0))
-    assert stationarity_bound(inside, -1.0, 2.0, 4.0, 10) == pytest.approx(0.05)
-    assert stationarity_bound(inside, -1.0, 0.0, 4.0, 10) == math.inf
-    assert stationarity_bound(PLACE, -1.0, 0.0, 4.0, 10) == math.inf
+    inside = PLACE._replace(multiplier=np.array(0.0), least_move=None)
+    assert stationarity_bound(inside, -1.0, 10, rates(2.0)) == pytest.approx(0.05)
+    assert stationarity_bound(inside, -1.0, 10, rates(0.0)) == math.inf
+    assert stationarity_bound(PLACE, -1.0, 10, rates(0.0)) == math.inf
 
 
 @pytest.mark.parametrize("per_neuron", [False, True])

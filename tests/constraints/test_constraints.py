@@ -195,12 +195,15 @@ def test_a_description_is_enough_for_the_verifier(name):
         assert described is None and case.constraint.as_ball() is None
         return
     kind, arrays = described
-    names, project, rays = verifier.SETS[kind]
-    assert set(arrays) == set(names) and rays == case.constraint.scalable
+    known = verifier.SETS[kind]
+    assert set(arrays) == set(known.arrays) and known.scalable == case.constraint.scalable
     arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    for x in np.random.default_rng(21).normal(size=(6, case.dim)):
-        theirs = project(np.asarray(case.unravel(x)), **arrays)
+    for x, d in np.random.default_rng(21).normal(size=(6, 2, case.dim)):
+        theirs = known.project(np.asarray(case.unravel(x)), **arrays)
         np.testing.assert_allclose(theirs.ravel(), projection(name)(x), atol=1e-12)
+        here, there = case.unravel(projection(name)(x)), case.unravel(jnp.asarray(d))
+        tangent = known.tangent(np.asarray(here), np.asarray(there), share=1.0, **arrays)
+        np.testing.assert_allclose(tangent, case.constraint.tangent(here, there), atol=1e-12)
 
 
 def test_which_sets_are_balls_and_which_do_not_move():

@@ -226,7 +226,11 @@ def test_one_that_the_verifier_is_taught(tmp_path, monkeypatch):
             return "Taught", {"top": 0.25}
 
     sets = nl.Product(W=Taught(), v=nl.Free())
-    entry = (("top",), lambda x, top: np.clip(x, -top, top), False)
+    entry = verifier.Kind(
+        ("top",),
+        lambda x, top: np.clip(x, -top, top),
+        lambda x, d, share, top: np.where((np.abs(x) >= top) & (x * d > 0), 0, d),
+    )
     monkeypatch.setitem(verifier.SETS, "Taught", entry)
     cert = nl.kkt_certificate(sets.project(START), X, Y, sets)
     path = cert.save(tmp_path / "taught")

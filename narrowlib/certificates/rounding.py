@@ -1,0 +1,127 @@
+r"""How far rounding can move the numbers of a certificate: bounds, for one point.
+
+Certificates are computed in double precision from the exact numbers that they are given. What is
+trusted is that σ and σ′ are good to $4 \epsilon (1 + |\text{value}|)$, and the eigenvalues of a
+symmetric matrix to its size times ε times its norm. The rest is counted: a sum of k products errs
+by at most k ε of their absolute values (half of which would do), and an error e in z moves σ(z) by
+at most $(|\sigma'(z)| + L_2 e)\, e$ and σ′(z) by $L_2 e$. Where σ′ jumps, it is taken to jump at
+0.
+
+A bound that is claimed has three times its error in it, and σ_min twice: once for what is so, the
+rest for `verifier.py`, whose sums run in another order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from narrowlib._checks import fail
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import Linearization, linearize, lipschitz_in_W
+from narrowlib.network.model import Params
+
+EPS = float(np.finfo(float).eps)
+AGAIN = 3.0  # so many times its error is in a bound
+AGAIN_RANK = 2.0
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Where certificates are computed: what overflows is found by `checked_numbers`."""
+    with jax.enable_x64(True), np.errstate(over="ignore", invalid="ignore"):
+        yield
+
+
+def in_double(tree: Any) -> Any:
+    """The same numbers in double precision, for use there."""
+
+    def double(leaf: Any) -> Any:
+        floating = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.asarray(np.asarray(leaf), float) if floating else leaf
+
+    return jax.tree.map(double, tree)
+
+
+def checked_numbers(**numbers: Any) -> None:
+    """Refuse to certify numbers that have left the range of their precision."""
+    for name, value in numbers.items():
+        if not np.all(np.isfinite(value)):
+            mend = "The numbers overflow on the way: scale the samples, targets or weights."
+            fail("params", f"{name} = {value}", mend)
+
+
+class Point(NamedTuple):
+    """A network at a point as computed, and how far its numbers can be off.
+
+    Args:
+        at: its `Linearization`, of NumPy's arrays.
+        size: |v|, shape (m, K).
+        off_phi: bounds of the errors of σ, shape (m, n).
+        off_slope: of σ′, shape (m, n).
+    """
+
+    at: Any
+    size: np.ndarray
+    off_phi: np.ndarray
+    off_slope: np.ndarray
+
+    @property
+    def off_outputs(self) -> float:
+        """The error of F, in the norm over all samples."""
+        sums = len(self.size) * EPS * np.abs(self.at.phi)
+        return float(np.linalg.norm((self.off_phi + sums).T @ self.size))
+
+    @property
+    def off_jacobian(self) -> float:
+        """The error of J, in the Frobenius norm."""
+        sizes, lengths = (np.linalg.norm(x, axis=1) for x in (self.size, self.at.X))
+        return float(np.linalg.norm(sizes[:, None] * self.off_slope * lengths))
+
+    def off_pull(self, r: Array) -> float:
+        """The error of Jᵀr, for the r that was computed."""
+        n, K = len(self.at.X), self.size.shape[1]
+        sent = self.size @ np.abs(np.asarray(r)).reshape(n, K).T
+        slopes = (n + K + 4) * EPS * np.abs(self.at.slope) + self.off_slope
+        return float(np.linalg.norm((slopes * sent) @ np.abs(self.at.X)))
+
+    @property
+    def sigma_min(self) -> float:
+        """A lower bound of σ_min(J)."""
+        XX, features, K = self.at.X @ self.at.X.T, self.at.features, self.size.shape[1]
+        gram = np.repeat(np.repeat(XX, K, axis=0), K, axis=1) * (features @ features.T)
+        checked_numbers(trace=float(np.trace(gram)))
+        # the trace bounds the norm of the matrix of absolute terms
+        slack = (len(gram) + self.at.X.shape[1] + len(self.size)) * EPS * float(np.trace(gram))
+        square = float(np.linalg.eigvalsh(gram)[0]) - AGAIN_RANK * slack
+        return max(math.sqrt(max(square, 0.0)) - AGAIN_RANK * self.off_jacobian, 0.0)
+
+
+def point(params: Params, X: Array, sigma: Activation) -> Point:
+    """The network at checked parameters, in double precision."""
+    at: Any = Linearization._make(np.asarray(x) for x in linearize(params, X, sigma))
+    size, W = np.abs(at.v).reshape(len(at.v), -1), np.asarray(params.W)
+    off = W.shape[1] * EPS * (np.abs(W) @ np.abs(at.X).T)
+    if sigma.smooth:
+        off_slope = sigma.curvature * off + 4 * EPS * (1 + np.abs(at.slope))
+        moved = (np.abs(at.slope) + off_slope) * off
+    else:
+        off_slope = np.where(np.abs(W @ at.X.T) <= off, 2 * sigma.slope, 0.0)
+        moved = np.zeros_like(off)
+        np.multiply(sigma.slope, off, where=off > 0, out=moved)  # the slope may be ∞
+    return Point(at, size, moved + 4 * EPS * (1 + np.abs(at.phi)), off_slope)
+
+
+def rank_and_rate(there: Point, params: Params, X: Array, sigma: Activation) -> tuple[float, float]:
+    """σ_min(J), rounding taken off, and L, ∞ where σ′ jumps."""
+    s = there.sigma_min
+    L = float(lipschitz_in_W(params, X, sigma)) if sigma.smooth else math.inf
+    checked_numbers(sigma_min=s, lipschitz=L if sigma.smooth else 0.0)
+    return s, L
