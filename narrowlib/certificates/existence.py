@@ -155,7 +155,7 @@ def existence_certificate(
     with double_precision():
         weights, samples, targets = in_double((params, X, y))
         there = point(weights, samples, sigma)
-        residual = float(np.linalg.norm(there.at.residual(np.asarray(targets))))
+        residual = float(np.linalg.norm(there.outputs - np.reshape(targets, (len(samples), -1))))
         residual += AGAIN * there.off_outputs
         s, L = rank_and_rate(there, weights, samples, sigma)
     checked_numbers(residual=residual)

@@ -58,7 +58,7 @@ def place_in(
             rows = np.linalg.norm(move, axis=1)
             least = float(np.min(rows[multiplier > 0])) if ball.per_neuron else distance
     start = point(params._replace(W=between.center), X, sigma)
-    output = float(np.linalg.norm(start.at.outputs))
+    output = float(np.linalg.norm(start.outputs))
     return Place(size, delta, multiplier, distance, output, start.off_outputs, between.inner, least)
 
 
@@ -170,7 +170,6 @@ def over_cone(center: Array, X: Array, section: CrossSection, sigma: Activation)
     start, rate = rank_and_rate(there, at, X, sigma)
     least = start
     if section.spread > 0:
-        samples = there.at.X
-        largest = max(float(np.linalg.norm(row[:, None] * samples, 2)) for row in there.at.slope)
+        largest = max(float(np.linalg.norm(row[:, None] * there.X, 2)) for row in there.slope)
         least = start - math.sqrt(2) * section.spread * largest
     return OverCone(start, least, rate * section.stretch)

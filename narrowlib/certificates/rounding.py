@@ -25,7 +25,7 @@ from jaxtyping import Array
 
 from narrowlib._checks import fail
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import Linearization, linearize, lipschitz_in_W
+from narrowlib.network.linearization import linearize, lipschitz_in_W
 from narrowlib.network.model import Params
 
 EPS = float(np.finfo(float).eps)
@@ -62,61 +62,72 @@ class Point(NamedTuple):
     """A network at a point as computed, and how far its numbers can be off.
 
     Args:
-        at: its `Linearization`, of NumPy's arrays.
-        size: |v|, shape (m, K).
+        X: samples, shape (n, d).
+        v: output weights, shape (m, K).
+        phi: σ at the pre-activations, shape (m, n).
+        slope: σ′ there.
         off_phi: bounds of the errors of σ, shape (m, n).
         off_slope: of σ′, shape (m, n).
     """
 
-    at: Any
-    size: np.ndarray
+    X: np.ndarray
+    v: np.ndarray
+    phi: np.ndarray
+    slope: np.ndarray
     off_phi: np.ndarray
     off_slope: np.ndarray
 
     @property
+    def outputs(self) -> np.ndarray:
+        """F, shape (n, K)."""
+        return self.phi.T @ self.v
+
+    @property
     def off_outputs(self) -> float:
         """The error of F, in the norm over all samples."""
-        sums = len(self.size) * EPS * np.abs(self.at.phi)
-        return float(np.linalg.norm((self.off_phi + sums).T @ self.size))
+        sums = len(self.v) * EPS * np.abs(self.phi)
+        return float(np.linalg.norm((self.off_phi + sums).T @ np.abs(self.v)))
 
     @property
     def off_jacobian(self) -> float:
         """The error of J, in the Frobenius norm."""
-        sizes, lengths = (np.linalg.norm(x, axis=1) for x in (self.size, self.at.X))
+        sizes, lengths = (np.linalg.norm(x, axis=1) for x in (self.v, self.X))
         return float(np.linalg.norm(sizes[:, None] * self.off_slope * lengths))
 
     def off_pull(self, r: Array) -> float:
         """The error of Jᵀr, for the r that was computed."""
-        n, K = len(self.at.X), self.size.shape[1]
-        sent = self.size @ np.abs(np.asarray(r)).reshape(n, K).T
-        slopes = (n + K + 4) * EPS * np.abs(self.at.slope) + self.off_slope
-        return float(np.linalg.norm((slopes * sent) @ np.abs(self.at.X)))
+        n, K = len(self.X), self.v.shape[1]
+        sent = np.abs(self.v) @ np.abs(np.asarray(r)).reshape(n, K).T
+        slopes = (n + K + 4) * EPS * np.abs(self.slope) + self.off_slope
+        return float(np.linalg.norm((slopes * sent) @ np.abs(self.X)))
 
     @property
     def sigma_min(self) -> float:
         """A lower bound of σ_min(J)."""
-        XX, features, K = self.at.X @ self.at.X.T, self.at.features, self.size.shape[1]
+        (m, K), XX = self.v.shape, self.X @ self.X.T
+        features = (self.slope.T[:, None, :] * self.v.T).reshape(-1, m)
         gram = np.repeat(np.repeat(XX, K, axis=0), K, axis=1) * (features @ features.T)
         checked_numbers(trace=float(np.trace(gram)))
         # the trace bounds the norm of the matrix of absolute terms
-        slack = (len(gram) + self.at.X.shape[1] + len(self.size)) * EPS * float(np.trace(gram))
+        slack = (len(gram) + self.X.shape[1] + m) * EPS * float(np.trace(gram))
         square = float(np.linalg.eigvalsh(gram)[0]) - AGAIN_RANK * slack
         return max(math.sqrt(max(square, 0.0)) - AGAIN_RANK * self.off_jacobian, 0.0)
 
 
 def point(params: Params, X: Array, sigma: Activation) -> Point:
     """The network at checked parameters, in double precision."""
-    at: Any = Linearization._make(np.asarray(x) for x in linearize(params, X, sigma))
-    size, W = np.abs(at.v).reshape(len(at.v), -1), np.asarray(params.W)
-    off = W.shape[1] * EPS * (np.abs(W) @ np.abs(at.X).T)
+    samples, v, phi, slope = (np.asarray(x) for x in linearize(params, X, sigma))
+    W = np.asarray(params.W)
+    off = W.shape[1] * EPS * (np.abs(W) @ np.abs(samples).T)
     if sigma.smooth:
-        off_slope = sigma.curvature * off + 4 * EPS * (1 + np.abs(at.slope))
-        moved = (np.abs(at.slope) + off_slope) * off
+        off_slope = sigma.curvature * off + 4 * EPS * (1 + np.abs(slope))
+        moved = (np.abs(slope) + off_slope) * off
     else:
-        off_slope = np.where(np.abs(W @ at.X.T) <= off, 2 * sigma.slope, 0.0)
+        off_slope = np.where(np.abs(W @ samples.T) <= off, 2 * sigma.slope, 0.0)
         moved = np.zeros_like(off)
         np.multiply(sigma.slope, off, where=off > 0, out=moved)  # the slope may be ∞
-    return Point(at, size, moved + 4 * EPS * (1 + np.abs(at.phi)), off_slope)
+    moved = moved + 4 * EPS * (1 + np.abs(phi))
+    return Point(samples, v.reshape(len(v), -1), phi, slope, moved, off_slope)
 
 
 def rank_and_rate(there: Point, params: Params, X: Array, sigma: Activation) -> tuple[float, float]:
