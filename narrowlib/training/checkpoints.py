@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ from narrowlib.training.fingerprints import hash_of_arrays, numbers
 from narrowlib.training.locks import alone_in
 
 KEPT = 2
+DELETED = ".deleted"
 NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -85,6 +87,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, run: str, manager: Any):
         self.folder, self.run, self.manager = folder, run, manager
+        self._own: set[int] = set()  # all that may be deleted
 
     def save(self, saved: Saved) -> None:
         """Write a checkpoint after an epoch; returns when it is complete.
@@ -108,6 +111,14 @@ class Checkpoints:
         except Exception as error:
             mend = f"Checkpoint {saved.epoch} could not be written there: {_reason(error)}"
             fail("checkpoints", repr(str(self.folder)), mend)
+        self._own.add(saved.epoch)
+        for epoch in sorted(self._own)[:-KEPT]:
+            self._own.remove(epoch)
+            with contextlib.suppress(OSError):
+                # first the name: a kill leaves no half of a checkpoint
+                gone = self.folder / f"{epoch}{DELETED}"
+                os.rename(self.folder / str(epoch), gone)
+                shutil.rmtree(gone)
 
     def latest(self, template: Saved) -> Saved | None:
         """The newest complete checkpoint; None where there is none.
@@ -120,7 +131,6 @@ class Checkpoints:
         """
         headers: dict[int, dict[str, Any]] = {}
         damaged: list[int] = []
-        # all of them: Orbax would delete an old one, also one that is none of its own
         for epoch in self._numbers():
             try:
                 headers[epoch] = self._header(epoch)
@@ -138,7 +148,8 @@ class Checkpoints:
             except DamagedError:
                 damaged.append(epoch)
                 continue
-            self._set_aside(damaged, epoch)
+            self._own.update(e for e in headers if e <= epoch)
+            self._set_aside([e for e in damaged if e > epoch], epoch)
             return found
         if damaged:
             names = " and ".join(str(epoch) for epoch in sorted(damaged))
@@ -258,7 +269,7 @@ def open_checkpoints(folder: str | os.PathLike[str], run: str) -> Iterator[Check
     path = check_path("checkpoints", folder)
     import orbax.checkpoint as ocp
 
-    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
     with contextlib.ExitStack() as stack:
         try:
             path = path.resolve()
@@ -267,6 +278,9 @@ def open_checkpoints(folder: str | os.PathLike[str], run: str) -> Iterator[Check
             path.mkdir(parents=True, exist_ok=True)
             # before Orbax, which removes what looks left over
             stack.enter_context(alone_in("checkpoints", path))
+            for left in path.glob(f"*{DELETED}"):  # by a run that was killed meanwhile
+                if left.stem.isdigit():
+                    shutil.rmtree(left, ignore_errors=True)
             manager = stack.enter_context(ocp.CheckpointManager(path, options=options))
         except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 say the latter of a loop
             mend = f"It cannot be opened: {_reason(error)} Pass another folder."

@@ -135,14 +135,22 @@ def test_what_only_has_the_name_of_a_checkpoint_is_never_deleted(whole, tmp_path
         (folder / name / "thesis.txt").write_text(name)
     (folder / "40").write_text("a file")
     with open_checkpoints(folder, "run") as checkpoints:
-        with pytest.warns(UserWarning, match=r"\[0, 3, 12, 40\], now named \.damaged.* from 9"):
+        with pytest.warns(UserWarning, match=r"\[12, 40\], now named \.damaged.* from 9"):
             assert checkpoints.latest(saved(1)).epoch == 9
         for epoch in (12, 40, 41):
             checkpoints.save(saved(epoch))
     kept = {f.parent.name: f.read_text() for f in folder.rglob("thesis.txt")}
-    assert kept == {"0.damaged": "0", "3.damaged": "3", "12.damaged": "12", "007": "007",
-                    "notes": "notes"}  # fmt: skip
+    assert kept == {"0": "0", "3": "3", "12.damaged": "12", "007": "007", "notes": "notes"}
     assert (folder / "40.damaged").read_text() == "a file"
+    assert not (folder / "5").exists() and not (folder / "12").exists()
+
+
+def test_a_kill_while_an_old_one_is_deleted_leaves_nothing(whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "1.deleted" / "state").mkdir(parents=True)
+    assert outcome(folder) == 9
+    assert sorted(f.name for f in folder.iterdir()) == [".lock", "5", "9"]
 
 
 def test_links(whole, tmp_path):
