@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from narrowlib._checks import fail
 from narrowlib.certificates.rounding import AGAIN, point, rank_and_rate
-from narrowlib.constraints.base import Constraint, CrossSection, Product
+from narrowlib.constraints.base import Constraint, Product
 from narrowlib.constraints.lengths import length
+from narrowlib.constraints.theory import BetweenBalls, CrossSection
 from narrowlib.network.activations import Activation
 from narrowlib.network.model import Params
 
@@ -41,12 +43,29 @@ class Place(NamedTuple):
     least_move: float | None = None
 
 
+def between_balls(constraint: Constraint, params: Params) -> BetweenBalls | None:
+    """The two balls that W's set names, if it names any, as numbers."""
+    named = constraint.between()
+    if named is None:
+        return None
+    center, inner, outer = named
+    center = np.asarray(center)
+    if center.shape != params.W.shape:
+        mend = f"W has shape {params.W.shape}: its method between() must name a center like it."
+        fail("constraint.W", f"a center of shape {center.shape}", mend)
+    if not 0 <= inner <= outer < math.inf:
+        mend = "Its method between() must name 0 ≤ inner ≤ outer."
+        fail("constraint.W", f"radii {inner} and {outer}", mend)
+    return BetweenBalls(jnp.asarray(center), float(inner), float(outer))
+
+
 def place_in(
     constraint: Constraint, params: Params, X: Array, gradient: Array, sigma: Activation
 ) -> Place:
     """The `Place` of W in its set, the gradient of the loss in W being given."""
     delta = float(constraint.normal_cone_residual(params.W, gradient))
-    size, between, ball = float(length(gradient)), constraint.between(), constraint.as_ball()
+    size, ball = float(length(gradient)), constraint.as_ball()
+    between = between_balls(constraint, params)
     if between is None:
         return Place(size, delta, np.zeros(()))
     move = np.asarray(params.W) - np.asarray(between.center)
@@ -111,7 +130,7 @@ def kkt_hypotheses(
     σ_min(J) and at most L for its rate, it is s / (L q (1 + q/2)).
     """
     m = params.W.shape[0]
-    between, section = constraint.W.between(), constraint.v.cross_section(m)
+    between, section = between_balls(constraint.W, params), constraint.v.cross_section(m)
     half, mirrored = m // 2, False
     if between is not None:
         center = np.asarray(between.center)

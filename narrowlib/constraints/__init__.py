@@ -6,7 +6,6 @@ The names below are those that this package had when it was one file; all are in
 from narrowlib.constraints.ball import Ball as Ball
 from narrowlib.constraints.ball import project_ball as project_ball
 from narrowlib.constraints.base import Constraint as Constraint
-from narrowlib.constraints.base import CrossSection as CrossSection
 from narrowlib.constraints.base import Fixed as Fixed
 from narrowlib.constraints.base import Free as Free
 from narrowlib.constraints.base import Product as Product
@@ -21,3 +20,5 @@ from narrowlib.constraints.paired import Pairs as Pairs
 from narrowlib.constraints.paired import project_paired_cone as project_paired_cone
 from narrowlib.constraints.projected_optimizer import projected as projected
 from narrowlib.constraints.pytrees import frozen_pytree as frozen_pytree
+from narrowlib.constraints.theory import BetweenBalls as BetweenBalls
+from narrowlib.constraints.theory import CrossSection as CrossSection
