@@ -1,13 +1,12 @@
 """Where image files come from: a path, a folder of one's own, a cache, or a download.
 
-Pooch downloads: to a temporary file first, checked against its SHA-256 before it gets its name,
-so that an interrupted download never looks like a file. What a file holds is looked at before it
-is used.
+A download is checked against its SHA-256 before it gets its name, so that an interrupted one never
+looks like a file. What a file holds is looked at before it is used.
 """
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
 import tarfile
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from narrowlib._checks import check_path, fail
 from narrowlib._files import open_archive, write_whole
+from narrowlib._writing import of_the_disk
 
 VARIABLE = "NARROWLIB_DATA"
 SOURCES = {
@@ -32,8 +32,6 @@ SOURCES = {
 }
 SHAPES = {"mnist": (28, 28), "cifar10": (32, 32, 3)}
 CLASSES = 10
-# of a full or closed disk: no network would help
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 def read_images(
@@ -49,7 +47,7 @@ def read_images(
     except ValueError:
         if path is not None or os.environ.get(VARIABLE):
             raise
-    return _read(name, _cached(name, anew=True), split)
+        return _read(name, _cached(name, anew=True), split)
 
 
 def _read(name: str, file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +70,7 @@ def _read(name: str, file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     bytes_ = x.dtype == np.uint8
     if x.dtype.kind not in "uif" or not (bytes_ or (np.min(x) >= 0 and np.max(x) <= 255)):
         refuse(wanted[0], f"{x.dtype} that is not from 0 to 255", "Store pixels from 0 to 255.")
-    if x.dtype.kind == "f" and 0 < np.max(x) <= 1:
+    if 0 < np.max(x) <= 1:
         refuse(wanted[0], "values up to 1", "Store pixels from 0 to 255.")
     return x, _classes(wanted[1], y, len(x), refuse)
 
@@ -140,8 +138,8 @@ def _cached(name: str, anew: bool = False) -> Path:
             "Downloading data needs pooch: pip install 'narrowlib[book]'."
         ) from None
     cache, (url, checksum) = Path(pooch.os_cache("narrowlib")), SOURCES[name]
-    converted = cache / f"{name}.npz"
-    if converted.is_file() and not url.endswith(".npz") and not anew:
+    converted, archive = cache / f"{name}.npz", cache / url.rsplit("/", 1)[1]
+    if converted.is_file() and archive != converted and not anew:
         return converted
     elsewhere = (
         f"get {name}.npz (arrays x_train, y_train, x_test, y_test) from elsewhere and pass its "
@@ -149,21 +147,29 @@ def _cached(name: str, anew: bool = False) -> Path:
         "nl.digits() needs no download."
     )
     try:
-        fetched = Path(
-            pooch.retrieve(url, known_hash=checksum, fname=url.rsplit("/", 1)[1], path=cache)
-        )
-    except ValueError as error:  # the checksum is another
-        raise ValueError(f"{name}: got another file from {url}: {error} Or {elsewhere}") from error
+        if not (archive.is_file() and _sha256(archive) == checksum):
+            cache.mkdir(parents=True, exist_ok=True)
+            pooch.get_logger().info("Downloading %s to %s.", url, archive)
+            with write_whole(archive, name) as stream:
+                pooch.HTTPDownloader(chunk_size=2**16)(url, stream, None)
+                stream.flush()
+                if (found := _sha256(Path(stream.name))) != checksum:
+                    fail(name, f"another file from {url}: {found}", f"Try again, or {elsewhere}")
+        return archive if archive == converted else _convert_cifar10(archive, converted)
     except OSError as error:
-        if error.errno in DISK or isinstance(error, PermissionError):
-            why = (error.strerror or str(error)).lower()
+        if of_the_disk(error):
+            why = os.strerror(error.errno or 0).lower()
             text = f"{name}: could not store {url} in {str(cache)!r}: {why}. Make room, or "
             raise type(error)(text + elsewhere) from error
         raise ConnectionError(
             f"{name}: could not download {url} ({type(error).__name__}). With no network, "
             f"{elsewhere}"
         ) from error
-    return fetched if fetched.suffix == ".npz" else _convert_cifar10(fetched, converted)
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def _convert_cifar10(archive: Path, target: Path) -> Path:

@@ -1,6 +1,7 @@
 """Where files come from: hand-made archives, a server on this machine, and no network at all."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import http.server
@@ -23,13 +24,13 @@ def nowhere(tmp_path, monkeypatch):
     """An empty cache, no variable, and no way out."""
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
-    monkeypatch.setattr(pooch, "retrieve", offline)
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", offline)
     monkeypatch.setattr(pooch.get_logger(), "disabled", True)
     (tmp_path / "cache").mkdir()
     return tmp_path / "cache"
 
 
-RETRIEVE = pooch.retrieve
+DOWNLOAD = pooch.HTTPDownloader.__call__
 
 
 def offline(*arguments, **options):
@@ -146,7 +147,7 @@ def test_download_check_convert_and_cache(tmp_path, nowhere, monkeypatch):
     site.mkdir()
     cifar_archive(site / "cifar.tar.gz")
     checksum = hashlib.sha256((site / "cifar.tar.gz").read_bytes()).hexdigest()
-    monkeypatch.setattr(pooch, "retrieve", RETRIEVE)
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", DOWNLOAD)
     with served(site) as address:
         monkeypatch.setitem(SOURCES, "cifar10", (f"{address}/cifar.tar.gz", f"sha256:{checksum}"))
         first = nl.cifar10(standardize=False)
@@ -160,10 +161,12 @@ def test_a_wrong_checksum_leaves_nothing_behind(tmp_path, nowhere, monkeypatch):
     site = tmp_path / "site"
     site.mkdir()
     np.savez(site / "mnist.npz", x_train=np.zeros((2, 28, 28)), y_train=np.zeros(2))
-    monkeypatch.setattr(pooch, "retrieve", RETRIEVE)
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", DOWNLOAD)
     with served(site) as address:
         monkeypatch.setitem(SOURCES, "mnist", (f"{address}/mnist.npz", "sha256:" + "0" * 64))
-        with pytest.raises(ValueError, match=r"hash of downloaded file .* does not match"):
+        with pytest.raises(
+            ValueError, match=r"^mnist: got another file from http.*: sha256:\w{64}\. Try"
+        ):
             nl.mnist()
     assert list(nowhere.iterdir()) == []
 
@@ -199,8 +202,8 @@ def test_the_home_folder(tmp_path, monkeypatch):
 def archive(tmp_path, nowhere, monkeypatch):
     """CIFAR-10's archive in the cache, as a download left it."""
     cifar_archive(nowhere / "cifar.tar.gz")
-    monkeypatch.setitem(SOURCES, "cifar10", ("https://none/cifar.tar.gz", "sha256:0"))
-    monkeypatch.setattr(pooch, "retrieve", lambda url, **_: str(nowhere / "cifar.tar.gz"))
+    checksum = hashlib.sha256((nowhere / "cifar.tar.gz").read_bytes()).hexdigest()
+    monkeypatch.setitem(SOURCES, "cifar10", ("https://none/cifar.tar.gz", f"sha256:{checksum}"))
     return nowhere / "cifar.tar.gz"
 
 
@@ -236,15 +239,47 @@ def test_threads_that_convert_at_once(archive, nowhere):
     assert sorted(file.name for file in nowhere.iterdir()) == ["cifar.tar.gz", "cifar10.npz"]
 
 
-@pytest.mark.parametrize("number, says", [(28, "no space left"), (30, "read-only file system")])
-def test_a_disk_that_is_full_or_closed_is_no_missing_network(nowhere, monkeypatch, number, says):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("when", ["download", "conversion"])
+def test_a_disk_that_is_full_or_closed_is_no_missing_network(
+    archive, nowhere, monkeypatch, number, when
+):
     def full(*arguments, **options):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(pooch, "retrieve", full)
+    if when == "download":
+        archive.unlink()
+        monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
+    else:
+        monkeypatch.setattr(np, "savez", full)
+    before = sorted(nowhere.iterdir())
     with pytest.raises(OSError) as caught:
-        nl.mnist()
-    message = str(caught.value).lower()
-    assert message.startswith("mnist: could not store https://") and says in message
-    assert str(nowhere).lower() in message and "download " not in message.split(". ")[0]
+        nl.cifar10()
+    message = str(caught.value)
+    assert message.startswith("cifar10: could not store https://") and str(nowhere) in message
+    assert os.strerror(number).lower() in message
     assert not isinstance(caught.value, ConnectionError)
+    assert sorted(nowhere.iterdir()) == before
+
+
+def test_a_cache_that_is_a_file(nowhere):
+    nowhere.rmdir()
+    nowhere.touch()
+    with pytest.raises(OSError, match=r"^mnist: could not store https://.*: file exists\. Make"):
+        nl.mnist()
+
+
+def test_a_killed_download_leaves_nothing_after_the_next(tmp_path, nowhere, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    x, y = np.full((3, 28, 28), 200, np.uint8), np.zeros(3, np.uint8)
+    np.savez(site / "mnist.npz", x_train=x, y_train=y)
+    checksum = hashlib.sha256((site / "mnist.npz").read_bytes()).hexdigest()
+    (nowhere / ".mnist.npz.0123456789abcdef.part").write_bytes(b"half")
+    (nowhere / "mnist.npz").write_bytes(b"of another version")
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", DOWNLOAD)
+    with served(site) as address:
+        monkeypatch.setitem(SOURCES, "mnist", (f"{address}/mnist.npz", f"sha256:{checksum}"))
+        assert nl.mnist().X.shape == (3, 784)
+        assert nl.mnist().X.shape == (3, 784)
+    assert [file.name for file in nowhere.iterdir()] == ["mnist.npz"]

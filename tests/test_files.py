@@ -1,5 +1,6 @@
 """Files are whole or not there: many writers, errors, killed processes, damaged archives."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -74,6 +75,56 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     assert parts(tmp_path) == [] and path.read_bytes() == b"again"
 
 
+def test_left_over_is_told_by_its_lock_and_not_by_its_age(tmp_path):
+    path, left = tmp_path / "x", tmp_path / ".x.0123456789abcdef.part"
+    left.touch()
+    with write_whole(path) as outer:
+        outer.write(b"outer")
+        (own,) = parts(tmp_path)
+        os.utime(tmp_path / own, (0, 0))
+        with write_whole(path) as inner:
+            inner.write(b"inner")
+        assert parts(tmp_path) == [own] and path.read_bytes() == b"inner"
+    assert parts(tmp_path) == [] and path.read_bytes() == b"outer"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions")
+def test_a_replaced_file_keeps_its_permissions(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    path.touch(0o600)
+    with write_whole(path) as stream:
+        assert os.fstat(stream.fileno()).st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    refused = pytest.raises(PermissionError, match=r"^path: got '.*x'\. That file is write-protec")
+    with refused, write_whole(path):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused = pytest.raises(ValueError, match=r"^path: got '.*pipe'\. That is a device or a pipe")
+    with refused, write_whole(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_long_name_in_another_script(tmp_path):
+    path = tmp_path / ("数" * 80)  # 240 bytes of the 255 that a name may have
+    with write_whole(path) as stream:
+        stream.write(b"all")
+    assert path.read_bytes() == b"all"
+
+
+def test_an_error_of_a_network_is_not_one_of_the_disk(tmp_path):
+    for error in (ConnectionResetError(104, "reset"), TimeoutError(110, "late"), OSError("odd")):
+        with pytest.raises(type(error)) as caught, write_whole(tmp_path / "x"):
+            raise error
+        assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_link_is_followed(tmp_path):
     (tmp_path / "folder").mkdir()
     target, link = tmp_path / "folder" / "real", tmp_path / "link"
@@ -96,8 +147,9 @@ def test_places_that_cannot_be_written(tmp_path):
             pass
     assert parts(tmp_path) == []
     full = pytest.raises(OSError, match=r"It could not be written: no space left on device\.")
-    with full, write_whole(tmp_path / "x"):
-        raise OSError(28, "No space left on device")
+    with full as caught, write_whole(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.errno == errno.ENOSPC
 
 
 def damaged(tmp_path, how):
@@ -128,6 +180,58 @@ def damaged(tmp_path, how):
 def test_a_damaged_member_is_named_by_its_file(tmp_path, how):
     with pytest.raises(ValueError, match=r"^path: got '.*mnist.npz'\. That file is no NumPy arch"):
         nl.mnist(damaged(tmp_path, how))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_no_damage_changes_what_is_read(tmp_path, save):
+    """Cut, or with bits flipped anywhere: the same arrays, or the file is named."""
+    path, rng = tmp_path / "a.npz", np.random.default_rng(1)
+    whole = {"X": rng.normal(size=(9, 4)), "y": rng.integers(0, 9, 9), "name": np.array("β")}
+    save(path, **whole)
+    good, refused = path.read_bytes(), 0
+    for k in range(300):
+        data = bytearray(good)
+        for at in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[at] ^= 1 << rng.integers(8)
+        path.write_bytes(data[: rng.integers(len(data))] if k % 5 == 0 else data)
+        try:
+            with open_archive("path", path) as archive:
+                found = {name: archive[name] for name in archive.files}
+            renamed = set(found) - set(whole)  # a name is not under the checksum: it is missed
+            assert renamed or all(np.array_equal(found[key], whole[key]) for key in found)
+        except ValueError as error:
+            assert str(error).startswith(f"path: got {str(path)!r}. That file is no NumPy archive")
+            refused += 1
+    assert refused > 200
+
+
+def member(header, data, version=b"\x01\x00"):
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "shape, dtype, size",
+    [("(2,)", "<f8", 24), ("(10**15,)", "<f8", 24), ("(-3,)", "<f8", 24), ("(3,)", "<f4", 24),
+     ("(10**9, 10**9)", "<i8", 24), ("(3,)", "|O", 24), ("(3,)", "<f8", 20), ("()", "<f8", 0)],
+)  # fmt: skip
+def test_a_header_speaks_of_the_bytes_that_are_there(tmp_path, shape, dtype, size):
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}"
+    for version in (b"\x01\x00", b"\x07\x00"):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("X.npy", member(header, bytes(size), version))
+        refused = pytest.raises(ValueError, match=r"^path: got '.*a.npz'\. That file is no NumPy")
+        with refused, open_archive("path", tmp_path / "a.npz") as archive:
+            archive["X"]
+
+
+def test_an_archive_with_two_arrays_of_one_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("X", b"")
+        archive.writestr("X.npy", b"")
+    refused = pytest.raises(ValueError, match=r"^path: got '.*a.npz'\. That file is no NumPy arch")
+    with refused, open_archive("path", tmp_path / "a.npz"):
+        pass
 
 
 def test_reading_what_is_not_there(tmp_path):
