@@ -16,7 +16,7 @@ export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test quick floor newest execute experiments bench lint format address lock clean
+.PHONY: help setup book serve test quick floor newest execute experiments bench lint format address lock audit clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,12 @@ address: $(READY)  ## write the book's public address everywhere (URL=https://gi
 lock: $(READY)  ## solve pyproject's ranges again and pin them with hashes in requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --no-emit-index-url \
 	  --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.txt
+
+# Not part of the lock: it has to know of vulnerabilities that came after it.
+audit:  ## look for known vulnerabilities in the locked versions (needs the network)
+	$(PYTHON) -m venv .venv-audit
+	-.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv-audit/bin/python scripts/audit.py
 
 clean:  ## remove the built book and the caches; .venv stays
 	rm -rf _build dist .cache .hypothesis .pytest_cache .ruff_cache

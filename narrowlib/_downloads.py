@@ -15,8 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from narrowlib._checks import check_path, fail
-from narrowlib._files import open_archive, write_whole
-from narrowlib._writing import of_the_disk
+from narrowlib._files import of_the_disk, open_archive, write_whole
 
 VARIABLE = "NARROWLIB_DATA"
 SOURCES = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from narrowlib._checks import check_path, fail, shown
+from narrowlib._writing import of_the_disk as of_the_disk
 from narrowlib._writing import write_whole as write_whole
 
 HEADERS = {
@@ -101,10 +101,10 @@ def open_whole(name: str, path: Path) -> Iterator[BinaryIO]:
 
 def find_named(name: Any, folders: Sequence[Path], suffix: str, what: str) -> Path:
     """The file of this name in the first folder that has one; the error says which there are."""
-    if isinstance(name, str) and re.fullmatch(r"\w[\w-]*", name):  # a name, no path
-        for folder in folders:
-            file = folder / f"{name}{suffix}"
-            if file.is_file():
-                return file
-    there = sorted({file.stem for folder in folders for file in folder.glob(f"*{suffix}")})
-    fail("name", shown(name), f"There are {what} {', '.join(there) or 'nothing'}.")
+    there: dict[str, Path] = {}
+    for folder in folders:
+        for file in sorted(folder.glob(f"*{suffix}")):
+            there.setdefault(file.stem, file)
+    if isinstance(name, str) and name in there:  # a name of the list, so no path
+        return there[name]
+    fail("name", shown(name), f"There are {what} {', '.join(sorted(there)) or 'nothing'}.")

@@ -68,12 +68,13 @@ def _mode_of(target: Path, path: Path, name: str) -> int | None:
         mode = os.stat(target).st_mode
     except OSError:
         return None
+    got = f"{name}: got {str(path)!r}."
     if stat.S_ISDIR(mode):
-        raise ValueError(f"{name}: got {str(path)!r}. That is a folder: name a file in it.")
+        raise ValueError(f"{got} That is a folder: name a file in it.")
     if not stat.S_ISREG(mode):
-        raise ValueError(f"{name}: got {str(path)!r}. That is a device or a pipe: name a file.")
+        raise ValueError(f"{got} That is a device or a pipe: name a file.")
     if not os.access(target, os.W_OK):
-        raise PermissionError(f"{name}: got {str(path)!r}. That file is write-protected.")
+        raise PermissionError(f"{got} That file, or its disk, is write-protected.")
     return stat.S_IMODE(mode)
 
 

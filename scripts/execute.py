@@ -15,8 +15,28 @@ import nbformat
 from book_status import ROOT
 from nbclient import NotebookClient
 
+without_remote_tags = book_status.load("book/_ext/offline.py").without_remote_tags
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_SECONDS = 300
+# the buttons of Matplotlib's animations are letters of an icon font that another host would send
+SIGNS = {
+    "minus": "−",
+    "fast-backward": "|◄◄",
+    "step-backward": "|◄",
+    "play fa-flip-horizontal": "◄",
+    "pause": "||",
+    "play": "►",
+    "step-forward": "►|",
+    "fast-forward": "►►|",
+    "plus": "+",
+}
+ICON = re.compile(rf'<i class="fa fa-({"|".join(SIGNS)})"></i>')
+# what a browser would fetch by itself from another host; an address to click on may stay
+FETCHED = re.compile(
+    r"""<(?!a\b)[a-z]+\b[^>]*\b(?:src|href|data|action|poster)\s*=\s*["']?\s*(?:https?:)?//"""
+    r"""|@import\s+["']?(?:https?:)?//|\burl\(\s*["']?(?:https?:)?//""",
+    re.IGNORECASE,
+)
 
 
 def find_notebooks() -> list[Path]:
@@ -26,16 +46,20 @@ def find_notebooks() -> list[Path]:
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
-    """Leaves only the metadata that says something about the page, not about the run."""
+    """Leaves what says something about the page, not about the run, and needs no other host."""
     notebook.metadata.kernelspec = dict(KERNEL)
     notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         for name in ("execution", "collapsed", "scrolled", "ExecuteTime", "vscode"):
             cell.metadata.pop(name, None)
+        for output in cell.get("outputs", []):
+            if html := output.get("data", {}).get("text/html"):
+                html = ICON.sub(lambda icon: f"<span>{SIGNS[icon[1]]}</span>", html)
+                output.data["text/html"] = without_remote_tags(html)
 
 
 def complaints(notebook: nbformat.NotebookNode) -> list[str]:
-    """What must not be stored: warnings, progress bars, paths and addresses of this machine."""
+    """What must not be stored: warnings, paths and addresses of this machine, other hosts."""
     found = []
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
@@ -46,7 +70,22 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
                 found.append(f"cell {number} shows a path of this machine")
             if re.search(r" at 0x[0-9a-f]{6,}", shown):
                 found.append(f"cell {number} shows an address in memory: give its value a name")
+            pages = "".join(map(str, output.get("data", {}).values()))
+            if asked := FETCHED.search(pages):
+                found.append(f"cell {number} asks another host: {asked[0][-200:]}")
     return found
+
+
+def forget(path: Path) -> None:
+    """Takes out of the status what new outputs make untrue, before they are stored.
+
+    Whenever a run is stopped, no entry speaks of other outputs than those that are there.
+    """
+    setting, status = book_status.setting(), book_status.read()
+    if {k: status[k] for k in setting} != setting:
+        status["notebooks"] = {}
+    status["notebooks"].pop(path.relative_to(ROOT).as_posix(), None)
+    book_status.write(status | setting)
 
 
 def execute(path: Path) -> dict:
@@ -67,6 +106,7 @@ def execute(path: Path) -> dict:
     if found := complaints(notebook):
         raise SystemExit(f"{path}: not stored.\n  " + "\n  ".join(found))
     nbformat.validate(notebook)
+    forget(path)
     book_status.write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")
     return {
         "seconds": round(seconds, 1),

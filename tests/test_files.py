@@ -96,7 +96,9 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path, monkeypatch):
         assert os.fstat(stream.fileno()).st_mode & 0o777 == 0o600
     assert path.stat().st_mode & 0o777 == 0o600
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
-    refused = pytest.raises(PermissionError, match=r"^path: got '.*x'\. That file is write-protec")
+    refused = pytest.raises(
+        PermissionError, match=r"^path: got '.*x'\. That file, or its disk, is write"
+    )
     with refused, write_whole(path):
         pass
 
@@ -255,7 +257,23 @@ def test_the_home_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("load", [nl.experiment, nl.saved_results])
 @pytest.mark.parametrize(
-    "name", ["../experiments/kkt_points", "/etc/passwd", "", ".", "least_width.py", None, 3, "x\0"]
+    "name",
+    [
+        "../experiments/kkt_points",
+        "/etc/passwd",
+        "",
+        ".",
+        "least_width.py",
+        None,
+        3,
+        "x\0",
+        "n" * 5000,
+        "kkt_points\n",
+        "KKT_POINTS",
+        b"kkt_points",
+        "./kkt_points",
+        "a\\b",
+    ],
 )
 def test_a_name_is_no_path(load, name):
     with pytest.raises(ValueError, match=r"^name: got .*\. There are .*kkt_points"):

@@ -233,7 +233,10 @@ def _finite(x: Array) -> np.ndarray:
 def _lanczos(
     product: Callable[[np.ndarray], np.ndarray], size: int, k: int, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenpairs, k at each end, ascending: always the same start vector, so the same bits."""
+    """Eigenpairs, k at each end, ascending.
+
+    Always from the same start vector, so the same bits on the same number of cores.
+    """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     H: Any = LinearOperator((size, size), matvec=product, dtype=dtype)  # pyright: ignore

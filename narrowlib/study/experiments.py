@@ -72,7 +72,7 @@ def saved_results(name: str) -> SavedResults:
         A `SavedResults`, which is a `Table`.
 
     Raises:
-        ValueError: if there are none of that name.
+        ValueError: if there are none of that name, or their file is damaged.
 
     Example:
         >>> import narrowlib as nl
@@ -81,7 +81,11 @@ def saved_results(name: str) -> SavedResults:
         True
     """
     file = find_named(name, RESULTS, ".json", "saved results of")
-    return SavedResults(**json.loads(file.read_text(encoding="utf-8")))
+    try:
+        return SavedResults(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError):  # no text, no JSON, or of something else
+        again = f"Get it again, or run: make experiments NAME={name}."
+        fail("name", f"{name!r}, whose file {str(file)!r} is damaged", again)
 
 
 @dataclasses.dataclass(frozen=True)

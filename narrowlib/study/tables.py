@@ -139,7 +139,7 @@ class Table(Sequence[dict[str, Any]]):
         """Write everything as JSON, whole or not at all; NaN and infinity as null.
 
         Args:
-            path: where to.
+            path: where to; a link is followed.
 
         Returns:
             The path of the file.

@@ -6,9 +6,11 @@ import itertools
 import json
 import re
 import tomllib
+from html import parser as html_parser
 from urllib.parse import unquote, urlsplit
 
 import book_build
+import execute
 import pytest
 import yaml
 from book_build import (
@@ -316,6 +318,40 @@ def test_outputs_are_clean(name):
             text = json.dumps(output)
             assert "tqdm" not in text and "it/s]" not in text, f"code cell {number}"
             assert "application/vnd.jupyter.widget-view+json" not in text, f"code cell {number}"
+
+
+class Fetched(html_parser.HTMLParser):
+    """What a browser fetches by itself from another host: all but the addresses to click on."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = re.findall(r"(?:@import|url\()[\s\"']*((?:https?:)?//[^\s\"')]+)", text)
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = [value or "" for name, value in attrs if name in ("src", "href", "data")]
+        self.found += [v for v in given if tag != "a" and re.match(r"\s*(https?:)?//", v)]
+
+
+def test_what_is_fetched_is_found():
+    kept = '<a href="https://a.org">x</a><img src="data:image/png;base64,//">'
+    assert Fetched(kept).found == execute.FETCHED.findall(kept) == []
+    for text in (
+        '<link rel="stylesheet"\nhref="https://a.org/x.css">', "<script src='//a.org/x.js'>",
+        "<IMG alt='' SRC = http://a.org/x.png>", "<iframe src=' https://a.org'></iframe>",
+        "<style>@import 'https://a.org/x.css';</style>", '<p style="background: url(//a.org/x)">',
+        '<object data="https://a.org/x.svg"></object>',
+    ):  # fmt: skip
+        assert len(Fetched(text).found) == len(execute.FETCHED.findall(text)) == 1, text
+
+
+@notebooks
+def test_outputs_ask_no_other_host(name):
+    for number, code in enumerate(sources.code_cells(NOTEBOOKS[name]), start=1):
+        for output in code["outputs"]:
+            for mime in ("text/html", "image/svg+xml", "text/markdown"):
+                shown = "".join(output.get("data", {}).get(mime, ""))
+                assert Fetched(shown).found == [], f"code cell {number}"
 
 
 # The address: `_config.yml` decides, everything else agrees.

@@ -10,7 +10,21 @@ import working_tree
 
 pytestmark = pytest.mark.slow
 NAME = "book/1_part/01_page.ipynb"
-LOADED = ("book/_ext/sources.py", "narrowlib/_writing.py", "narrowlib/_provenance.py")
+LOADED = (
+    "book/_ext/sources.py",
+    "book/_ext/offline.py",
+    "narrowlib/_writing.py",
+    "narrowlib/_provenance.py",
+)
+PLAYER = """
+from IPython.display import HTML
+HTML('<link rel="stylesheet"\\nhref="https://maxcdn.bootstrapcdn.com/font-awesome.min.css">'
+     '<i class="fa fa-play fa-flip-horizontal"></i><a href="https://example.org">more</a>')
+"""
+REMOTE = """
+from IPython.display import HTML
+HTML('<p>x</p><img width="3" src="https://example.org/logo.png">')
+"""
 
 
 @pytest.fixture
@@ -66,6 +80,7 @@ def test_outputs_and_status_are_stored(tree):
         ("import pathlib; print(pathlib.Path().resolve())", "shows a path of this machine"),
         ("object()", "shows an address in memory"),
         ("raise RuntimeError('no')", "RuntimeError"),
+        (REMOTE, 'asks another host: <img width="3" src="https://'),
     ],
 )
 def test_a_bad_run_is_not_stored(tree, source, complaint):
@@ -90,6 +105,53 @@ def test_one_notebook_is_not_run_under_other_versions_than_the_rest(tree):
     assert execute(tree).returncode == 0
     assert status(tree)["versions"] != old["versions"]
     assert execute(tree, NAME).returncode == 0
+
+
+def test_an_animation_asks_no_other_host(tree):
+    path = add(tree, NAME, PLAYER)
+    assert execute(tree).returncode == 0
+    (output,) = nbformat.read(path, as_version=4).cells[0].outputs
+    stored = output.data["text/html"]
+    assert stored == '<span>◄</span><a href="https://example.org">more</a>'
+
+
+STOPPED = """
+import os, sys
+sys.path.insert(0, "scripts")
+import book_status, execute
+class Client:
+    def __init__(self, *arguments, **options): pass
+    def execute(self): pass
+def stopping(path, text, write=book_status.write_text):
+    second = path.name.startswith("02")
+    if second and stop == "before": os._exit(9)
+    write(path, text)
+    if second and stop == "after": os._exit(9)
+stop, *sys.argv[1:] = sys.argv[1:]
+book_status.write_text, execute.NotebookClient = stopping, Client
+execute.main()
+"""
+
+
+@pytest.mark.parametrize("stop", ["before", "after"])
+def test_a_run_that_was_stopped_says_nothing_untrue(tree, stop):
+    """Stopped, as by a kill, before or after the second notebook is stored, with new versions."""
+    names = [f"book/1_part/0{k}_page.ipynb" for k in (1, 2)]
+    for name in names:
+        add(tree, name, "1")
+    entries = {name: {"source_sha256": "of another machine"} for name in names}
+    old = {"notebooks": entries, "versions": {}, "machine": "another"}
+    (tree / "book" / "status.json").write_text(json.dumps(old), encoding="utf-8")
+
+    def run(*arguments):
+        command = [sys.executable, "-c", STOPPED, *arguments]
+        return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+
+    assert run(stop).returncode == 9
+    assert list(status(tree)["notebooks"]) == names[:1]
+    assert status(tree)["machine"] != "another"
+    assert run("never", names[1]).returncode == 0
+    assert list(status(tree)["notebooks"]) == names
 
 
 def test_a_name_outside_the_book_is_refused(tree):

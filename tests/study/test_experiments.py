@@ -145,6 +145,13 @@ def test_what_is_not_there_is_named(folder):
         nl.saved_results("rave")
 
 
+@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'{"rows": []}', b"\xff\xfe", b"[" * 10**5])
+def test_a_damaged_file_is_named(folder, text):
+    (folder / "checkout" / "race.json").write_bytes(text)
+    with pytest.raises(ValueError, match=r"^name: got 'race', whose file .* is damaged\. Get it"):
+        nl.saved_results("race")
+
+
 def test_every_experiment_has_saved_results_of_its_present_settings(pytestconfig):
     """A changed record without a new run would show rows under settings that made others."""
     files = sorted((pytestconfig.rootpath / "experiments").glob("*.py"))
