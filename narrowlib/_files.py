@@ -19,6 +19,7 @@ HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+MEMORY = 2**30  # bytes that any machine has
 NO_ARCHIVE = "That file is no NumPy archive (.npz), or a damaged one."
 
 
@@ -37,10 +38,17 @@ class Archive:
         if len(set(self.files)) < len(self.files):  # which one is meant?
             refuse()
 
+    @property
+    def unpacked(self) -> int:
+        """The bytes that the members would take, as the archive says."""
+        return sum(member.file_size for member in self._zip.infolist())
+
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._read(name)
         except MemoryError:
+            if self.unpacked < MEMORY:  # a damaged member asks for more than the file can hold
+                self._refuse()
             raise
         except Exception:  # whatever NumPy, zipfile and zlib say of bytes that make no sense
             self._refuse()
