@@ -195,8 +195,8 @@ def mnist(
 
     Args:
         path: an `.npz` file with x_train, y_train, x_test, y_test, or a folder with `mnist.npz`
-            in it. `None` looks in the folder named by the environment variable NARROWLIB_DATA,
-            then in the cache, then downloads.
+            in it. `None` looks where the environment variable NARROWLIB_DATA says, if it is set:
+            a folder, or a file of that name; else in the cache, and then downloads.
         n: how many, from the first on; `None` for all.
         split: "train" or "test".
         labels: "random" for ±1 drawn from `key`, "one_hot", or "classes" 0 to 9.
@@ -209,7 +209,7 @@ def mnist(
     Raises:
         ValueError: for wrong arguments, or a file that is damaged or holds something else.
         FileNotFoundError: if the path leads nowhere.
-        ConnectionError: if a download is needed and not possible; it says what to do.
+        OSError: if a download is needed and not possible (ConnectionError), or not to be stored.
 
     Example:
         >>> import narrowlib as nl
@@ -237,8 +237,8 @@ def cifar10(
 
     Args:
         path: an `.npz` file with x_train, y_train, x_test, y_test, or a folder with `cifar10.npz`
-            in it. `None` looks in the folder named by the environment variable NARROWLIB_DATA,
-            then in the cache, then downloads.
+            in it. `None` looks where the environment variable NARROWLIB_DATA says, if it is set:
+            a folder, or a file of that name; else in the cache, and then downloads.
         n: how many, from the first on; `None` for all that the file holds.
         split: "train" or "test".
         labels: "random" for ±1 drawn from `key`, "one_hot", or "classes" 0 to 9.
@@ -251,7 +251,7 @@ def cifar10(
     Raises:
         ValueError: for wrong arguments, or a file that is damaged or holds something else.
         FileNotFoundError: if the path leads nowhere.
-        ConnectionError: if a download is needed and not possible; it says what to do.
+        OSError: if a download is needed and not possible (ConnectionError), or not to be stored.
 
     Example:
         >>> import narrowlib as nl
