@@ -161,7 +161,8 @@ def rank_sweep(
     n_all, m_all = n_cells[..., None], m_cells[..., None]
     sigma_max = singular[..., 0]
     threshold = svd_floor(n_all, m_all * d, sigma_max, singular.dtype)
-    rank, verdict, _ = judge(singular, threshold, np.broadcast_to(n_all, sigma_max.shape))
+    rows, columns = (np.broadcast_to(size, sigma_max.shape) for size in (n_all, m_all // 2 * d))
+    rank, verdict, _ = judge(singular, threshold, rows, np.minimum(rows, columns))
     at_n = np.broadcast_to(n_all[..., None] - 1, (*sigma_max.shape, 1))
     sigma_min = np.take_along_axis(singular, at_n, axis=-1)[..., 0]
     return RankSweep(n_cells, m_cells, d, rank, verdict, sigma_min, sigma_max, threshold, key)

@@ -1,4 +1,4 @@
-r"""What rounding can hide: in the spectrum of J Jᵀ, and in the network's residual.
+r"""What rounding can hide: in the spectrum of J Jᵀ, in J and in the network's residual.
 
 The library has one rule for spectra. The eigenvalues of a computed Gram matrix are good to
 
@@ -11,13 +11,17 @@ eigenvalue less the slack (`at_least`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from narrowlib.network.linearization import Linearization
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import Linearization, linearize
+from narrowlib.network.model import Params
 
 MARGIN = 10.0  # a gap, or a distance from the floor, by less than this factor decides nothing
 
@@ -75,6 +79,21 @@ def spectrum(K: Any, *, vectors: bool = False) -> Spectrum:
     linalg: Any = np.linalg if isinstance(K, np.ndarray) else jnp.linalg
     values, columns = linalg.eigh(K) if vectors else (linalg.eigvalsh(K), None)
     return Spectrum(values, gram_slack(K.shape[0], values[-1].clip(0), K.dtype), columns)
+
+
+@partial(jax.jit, static_argnames="sigma")
+def jacobian_rounding(params: Params, X: Array, sigma: Activation) -> Float[Array, ""]:
+    r"""How far rounding in z and σ′ moves J, in the Frobenius norm.
+
+    An error of ε times its absolute terms in z moves σ′(z) by $L_2$ times as much. Beside that σ′
+    is trusted to ε (1 + |σ′(z)|); one without $L_2$ to ε |σ′(z)|, wherever it jumps.
+    """
+    eps, at = float(jnp.finfo(X.dtype).eps), linearize(params, X, sigma)
+    moved = eps * jnp.abs(at.slope)
+    if sigma.smooth:
+        moved = moved + eps * (1 + sigma.curvature * (jnp.abs(params.W) @ jnp.abs(X).T))
+    sizes = jnp.linalg.norm(params.v.reshape(len(params.v), -1), axis=1)
+    return jnp.linalg.norm(moved * sizes[:, None] * jnp.linalg.norm(X, axis=1)[None])
 
 
 def rounding_floor(at: Linearization) -> Float[Array, ""]:
