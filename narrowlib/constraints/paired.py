@@ -22,7 +22,7 @@ from narrowlib.constraints.base import (
     point_and_direction,
     tolerance,
 )
-from narrowlib.constraints.lengths import number_in
+from narrowlib.constraints.lengths import number_in, power_of_two
 
 
 def paired_part(v: Float[Array, "m *K"]) -> Float[Array, "half *K"]:
@@ -177,7 +177,8 @@ def project_paired_cone(
     zeta, kappa = number_in(zeta, u.dtype), number_in(kappa, u.dtype)
     ordered = jnp.sort(u)
     t, top = cone_bounds(ordered, ordered, kappa)
-    u = jnp.clip(u, jnp.maximum(t, zeta), jnp.where(zeta > t, kappa * zeta, top))
+    least = kappa * zeta  # where t vanishes beside ζ = 0, κt alone may be below it
+    u = jnp.clip(u, jnp.maximum(t, zeta), jnp.where(zeta > t, least, jnp.maximum(top, least)))
     return from_pairs(u).astype(v.dtype)
 
 
@@ -206,11 +207,18 @@ def cone_bounds(
 
     never falls, so two binary searches find which `low` lie under the root of g and which
     `high` lie over κ times it; between breakpoints g is linear. κ², and t where κ is large, may
-    leave the range of the precision; κ⁻² may vanish, and κt does neither.
+    leave the range of the precision; κ⁻² may vanish, and κt does neither. All is in units of the
+    largest entry, so that high/κ keeps its digits.
     """
-    # a whole number's square could overflow, and 1/κ must not be subnormal
-    kappa = jnp.minimum(number_in(kappa, low.dtype), 1 / jnp.finfo(low.dtype).tiny)
+    # a whole number's square could overflow; and 1/κ is less than rounding long before high/κ,
+    # for the entries that count beside the largest, is subnormal
+    limits = jnp.finfo(low.dtype)
+    kappa = jnp.minimum(number_in(kappa, low.dtype), limits.eps / limits.tiny)
     counts_low, counts_high = jnp.isfinite(low), jnp.isfinite(high)
+    sizes = jnp.concatenate([jnp.where(counts_low, low, 0), jnp.where(counts_high, high, 0)])
+    unit = power_of_two(jax.lax.stop_gradient(jnp.max(jnp.abs(sizes), initial=0)))
+    # else the compiler may divide by unit · κ, which can overflow
+    low, high = jax.lax.optimization_barrier((low / unit, high / unit))
     share, reduced = 1 / kappa, high / kappa
 
     def slope(t: Array) -> Array:  # only its sign counts
@@ -244,4 +252,4 @@ def cone_bounds(
     left, right = reduced[-1], low[0]  # ends of the flat interval, where nothing binds
     left, right = jnp.where(counts_high[-1], left, right), jnp.where(counts_low[0], right, left)
     flat = jnp.where(jnp.isfinite(left), (left + right) / 2, 0)
-    return jnp.where(pieces > 0, root, flat), jnp.where(pieces > 0, top, jnp.inf)
+    return jnp.where(pieces > 0, root, flat) * unit, jnp.where(pieces > 0, top * unit, jnp.inf)

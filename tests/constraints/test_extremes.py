@@ -110,6 +110,24 @@ def test_the_paired_cone_with_large_ratios(dtype, kappas):
                 np.testing.assert_allclose(ours, theirs, rtol=0, atol=slack)
 
 
+@pytest.mark.parametrize("dtype, power", [(np.float32, 32), (np.float64, 285)])
+def test_the_paired_cone_of_tiny_and_huge_entries(dtype, power):
+    """Where u/κ, or κ² times it, would leave the range: as in units of the largest entry."""
+    rng = np.random.default_rng(2)
+    project = jax.jit(lambda v, zeta, kappa: nl.project_paired_cone(v, zeta=zeta, kappa=kappa))
+    for unit in (10.0**-power, 10.0**power):
+        for kappa in (1.0, 1e4, 1e11, 10.0 ** (power - 2)):
+            for zeta in (0.0, 0.2):
+                for _ in range(6):
+                    u = (unit * rng.normal(size=4) * 10.0 ** rng.integers(-3, 2, 4)).astype(dtype)
+                    ours = project(np.concatenate([u, -u]), dtype(zeta * unit), dtype(kappa))[:4]
+                    theirs = exact_paired(u, dtype(zeta * unit), dtype(kappa))
+                    slack = 8 * np.finfo(dtype).eps * (np.abs(u).max() + zeta * unit)
+                    np.testing.assert_allclose(ours, theirs, rtol=0, atol=slack)
+    lone = nl.project_paired_cone(dtype([-9, 9]) * dtype(1e-36), zeta=0.0, kappa=1e30)
+    assert not np.any(lone)
+
+
 def test_a_ratio_beyond_the_range_counts_as_the_largest():
     v = np.array([3.0, -1.0, 2.0, 0.5, -3.0, 1.0, -2.0, -0.5], np.float32)
     ours = nl.project_paired_cone(v, zeta=0.0, kappa=1e300)
