@@ -213,7 +213,8 @@ row("get_activation", nl.get_activation, activation=activation)
 BOUND = {**AT_LEAST_0, "words": "inf"}
 FUNCTION = CALLED | {"of text": len, "one number": jnp.sum, "text": lambda z: "z"}
 row("Activation", nl.Activation, name=("wave", {"nothing": None, "a number": 3, "empty": ""}),
-    fn=(jnp.sin, FUNCTION), derivative=(jnp.cos, FUNCTION), curvature=(1.0, BOUND),
+    fn=(jnp.sin, FUNCTION), derivative=(jnp.cos, FUNCTION),
+    curvature=(1.0, BOUND | {"none at all": 0}),
     slope=(1.0, BOUND), jerk=(1.0, BOUND), analytic=(True, BOOL), polynomial=flag)
 sizes = {"key": (KEY, KEYS), "d": (3, COUNT), "m": (4, COUNT | {"odd": 5}),
          "outputs": (2, COUNT_OR_NONE),

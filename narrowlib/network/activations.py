@@ -32,14 +32,16 @@ class Activation:
         name: what it is called in messages and files.
         fn: $\sigma$, applied entrywise, written in `jax.numpy`.
         derivative: $\sigma'$, likewise.
-        curvature: $L_2 = \sup_z |\sigma''(z)|$; `inf` where $\sigma'$ jumps.
+        curvature: $L_2 = \sup_z |\sigma''(z)| > 0$; `inf` where $\sigma'$ jumps. For a straight
+            line any number above 0 is a bound.
         analytic: whether $\sigma$ is real-analytic on the whole line.
         polynomial: whether $\sigma$ is a polynomial.
         slope: $\sup_z |\sigma'(z)|$; `inf` where there is no bound, or none is known.
         jerk: $\sup_z |\sigma'''(z)|$; `inf` where there is no bound, or none is known.
 
     Raises:
-        ValueError: if a function is none or does not work entrywise, or a bound is no bound.
+        ValueError: if a function is none or does not work entrywise, a bound is no bound, or the
+            curvature is not above 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,6 +73,8 @@ class Activation:
             object.__setattr__(self, part, check_bool(part, getattr(self, part)))
         for part in ("curvature", "slope", "jerk"):
             object.__setattr__(self, part, _check_bound(part, getattr(self, part)))
+        if self.curvature == 0:  # what rests on it would hold at any distance
+            fail("curvature", "0", "Pass sup |σ″|, or a number above 0 if σ is a straight line.")
 
     @property
     def generic(self) -> bool:

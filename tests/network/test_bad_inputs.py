@@ -73,14 +73,14 @@ def test_activations_of_ones_own():
     bad = {
         "name": {"nothing": None, "a number": 3, "empty": ""},
         "fn": functions, "derivative": functions,
-        "curvature": bounds, "slope": bounds, "jerk": bounds,
+        "curvature": bounds | {"flat": 0.0}, "slope": bounds, "jerk": bounds,
         "analytic": {"a word": "yes", "nothing": None, "one": 1},
     }  # fmt: skip
     refused(nl.Activation, good, bad)
     of_arrays = nl.Activation(**good | {"curvature": jnp.asarray(1.0)}, slope=np.float32(1))
     assert of_arrays.curvature == 1.0 and isinstance(of_arrays.curvature, float)
     assert hash(of_arrays) == hash(nl.Activation(**good, slope=1))
-    line = nl.Activation("line", lambda z: z, jnp.ones_like, curvature=0, polynomial=True)
+    line = nl.Activation("line", lambda z: z, jnp.ones_like, curvature=1e-9, polynomial=True)
     assert line.smooth  # a control: its Jacobian does not change
     with pytest.raises(ValueError, match="curvature: got an array"):
         jax.jit(lambda c: nl.Activation(**good | {"curvature": c}).curvature)(1.0)
