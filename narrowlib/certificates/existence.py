@@ -15,6 +15,7 @@ from narrowlib.certificates.base import Certificate
 from narrowlib.certificates.existence_proof import ExistenceProof, prove_existence
 from narrowlib.certificates.rounding import (
     AGAIN,
+    check_range,
     checked_numbers,
     double_precision,
     in_double,
@@ -152,11 +153,12 @@ def existence_certificate(
     if check_bool("rigorous", rigorous):
         return prove_existence(params, X, y, sigma)
     arrays = {name: np.asarray(x) for name, x in {"X": X, "y": y, **params._asdict()}.items()}
+    check_range(**arrays)
     with double_precision():
         weights, samples, targets = in_double((params, X, y))
         there = point(weights, samples, sigma)
-        residual = float(np.linalg.norm(there.outputs - np.reshape(targets, (len(samples), -1))))
-        residual += AGAIN * there.off_outputs
+        r = there.outputs - np.reshape(targets, (len(samples), -1))
+        residual = float(np.linalg.norm(r)) + AGAIN * there.off_residual(r)
         s, L = rank_and_rate(there, weights, samples, sigma)
     checked_numbers(residual=residual)
     square = s * s

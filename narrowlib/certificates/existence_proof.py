@@ -17,6 +17,7 @@ from narrowlib.certificates.base import Certificate
 from narrowlib.certificates.rounding import checked_numbers
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params
+from narrowlib.proof_verifier import P as PLACES
 
 Arb = Any  # a flint.arb: a midpoint and a radius
 Matrix = Any  # a flint.arb_mat
@@ -98,6 +99,8 @@ def prove_existence(params: Params, X: Array, y: Array, sigma: Activation) -> Ex
 
     arrays = {"X": X, "y": y, "W": params.W, "v": params.v}
     arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, value in arrays.items():
+        _check_places(name, value)
     exact = {name: arb_mat(_columns(value).tolist()) for name, value in arrays.items()}
     with _precision(PRECISION):
         value, slope, curvature = _balls(sigma)
@@ -135,6 +138,15 @@ def prove_existence(params: Params, X: Array, y: Array, sigma: Activation) -> Ex
         slack=slack,
         verdict="proved" if proved else "inconclusive",
     )
+
+
+def _check_places(name: str, value: np.ndarray) -> None:
+    """Refuse entries that `proof_verifier.py` does not read."""
+    for x in np.ravel(value).tolist():
+        places = x.as_integer_ratio()[1].bit_length() - 1
+        if places > PLACES:
+            mend = f"proof_verifier.py reads {PLACES}: scale the numbers up, or round them."
+            fail(name, f"an entry {x!r} with {places} binary places", mend)
 
 
 def _balls(sigma: Activation) -> tuple[Any, Any, Arb]:

@@ -24,6 +24,7 @@ from narrowlib.certificates.kkt_theory import (
     stationarity_bound,
 )
 from narrowlib.certificates.rounding import (
+    check_range,
     checked_numbers,
     double_precision,
     in_double,
@@ -224,6 +225,7 @@ def kkt_certificate(
     arrays = {"X": X, "y": y, **params._asdict(), **arrays}
     arrays = {name: np.asarray(value) for name, value in arrays.items()}
     single = any(arrays[name].dtype.itemsize < 8 for name in Params._fields)
+    check_range(**{name: value for name, value in arrays.items() if value.ndim})
     with double_precision():
         weights, samples, targets, sets = in_double((params, X, y, constraint))
         numbers = _numbers(weights, samples, targets, sets, sigma, target_loss)
@@ -246,7 +248,7 @@ def _numbers(
     check_number("target_loss", target, minimum=0)
     gradient = at.gradient(r)
     s, L = rank_and_rate(there, params, X, sigma)
-    rates = Rates(s, L, there.off_outputs, there.off_pull(r))
+    rates = Rates(s, L, there.off_residual(r), there.off_pull(r))
     place = place_in(constraint.W, params, X, gradient.W, sigma)
     ray = float(jnp.sum(gradient.v * params.v))
     bound = residual_bound(place.gradient, n, rates)
@@ -279,9 +281,10 @@ def _numbers(
 
 
 def _verdict(numbers: dict[str, Any], constraint: Product, params: Params, single: bool) -> str:
-    size = float(jnp.sqrt(jnp.sum(params.W**2) + jnp.sum(params.v**2)))
-    if numbers["violation"] > (FEASIBLE_IN_SINGLE if single else FEASIBLE) * (1 + size):
-        return "infeasible"
+    feasible = FEASIBLE_IN_SINGLE if single else FEASIBLE
+    for one, x in ((constraint.W, params.W), (constraint.v, params.v)):
+        if float(one.violation(x)) > feasible * (1 + float(jnp.linalg.norm(x))):
+            return "infeasible"
     if numbers["loss_bound"] <= numbers["target_loss"]:
         return "nearly global"
     # without rays ρ says nothing about stationarity

@@ -77,8 +77,9 @@ def place_in(
             rows = np.linalg.norm(move, axis=1)
             least = float(np.min(rows[multiplier > 0])) if ball.per_neuron else distance
     start = point(params._replace(W=between.center), X, sigma)
-    output = float(np.linalg.norm(start.outputs))
-    return Place(size, delta, multiplier, distance, output, start.off_outputs, between.inner, least)
+    F = start.outputs
+    output, off = float(np.linalg.norm(F)), start.off_residual(F)
+    return Place(size, delta, multiplier, distance, output, off, between.inner, least)
 
 
 class Rates(NamedTuple):

@@ -28,7 +28,8 @@ from narrowlib.network.activations import Activation
 from narrowlib.network.linearization import linearize, lipschitz_in_W
 from narrowlib.network.model import Params
 
-EPS = float(np.finfo(float).eps)
+EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
+LARGEST, SMALLEST = 2.0**256, 2.0**-256  # of an array's largest entry: products of four occur
 AGAIN = 3.0  # so many times its error is in a bound
 AGAIN_RANK = 2.0
 
@@ -56,6 +57,16 @@ def checked_numbers(**numbers: Any) -> None:
         if not np.all(np.isfinite(value)):
             mend = "The numbers overflow on the way: scale the samples, targets or weights."
             fail("params", f"{name} = {value}", mend)
+
+
+def check_range(**arrays: Any) -> None:
+    """Refuse arrays whose products would leave the range of double precision."""
+    for name, value in arrays.items():
+        largest = float(np.max(np.abs(value), initial=0.0))
+        if largest > LARGEST or 0 < largest < SMALLEST:
+            word, mend = ("overflow", "down") if largest > 1 else ("vanish", "up")
+            got = f"entries of up to {largest:.1e}"
+            fail(name, got, f"Their products {word}: scale them {mend}.")
 
 
 class Point(NamedTuple):
@@ -94,6 +105,11 @@ class Point(NamedTuple):
         sizes, lengths = (np.linalg.norm(x, axis=1) for x in (self.v, self.X))
         return float(np.linalg.norm(sizes[:, None] * self.off_slope * lengths))
 
+    def off_residual(self, r: Array | np.ndarray) -> float:
+        """The error of r = F − y, and of its norm."""
+        size = float(np.linalg.norm(np.asarray(r)))
+        return self.off_outputs + (np.size(r) + 2) * EPS * size
+
     def off_pull(self, r: Array) -> float:
         """The error of Jᵀr, for the r that was computed."""
         n, K = len(self.X), self.v.shape[1]
@@ -106,10 +122,13 @@ class Point(NamedTuple):
         """A lower bound of σ_min(J)."""
         (m, K), XX = self.v.shape, self.X @ self.X.T
         features = (self.slope.T[:, None, :] * self.v.T).reshape(-1, m)
-        gram = np.repeat(np.repeat(XX, K, axis=0), K, axis=1) * (features @ features.T)
+        outer = features @ features.T
+        gram = np.repeat(np.repeat(XX, K, axis=0), K, axis=1) * outer
         checked_numbers(trace=float(np.trace(gram)))
         # the trace bounds the norm of the matrix of absolute terms
         slack = (len(gram) + self.X.shape[1] + m) * EPS * float(np.trace(gram))
+        lost = 1 + m * np.abs(XX).max() + self.X.shape[1] * np.abs(outer).max()
+        slack += len(gram) * TINY * float(lost)  # products too small for a double
         square = float(np.linalg.eigvalsh(gram)[0]) - AGAIN_RANK * slack
         return max(math.sqrt(max(square, 0.0)) - AGAIN_RANK * self.off_jacobian, 0.0)
 
