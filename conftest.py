@@ -2,8 +2,8 @@
 
 Tests compile much and compute little: the compiler is most of their time. So
 
-- the tests of this process and the docstrings' examples compile without optimisations. Notebooks
-  and other processes that tests start have them on: they see what readers see;
+- the tests of this process and the docstrings' examples compile without optimisations, notebooks
+  and other processes that tests start with the quick ones only;
 - all of them leave out XLA's fusion emitters, a slow part of the compiler that results do not need.
   A flag that an XLA does not know ends the process, so this one is only for the jaxlib in which it
   was tried: 0.12, for one, does not know it;
@@ -44,16 +44,17 @@ for name, value in CACHE.items():
 os.environ.setdefault("NPROC", "1")  # the threads of XLA's pool
 # What two processes write at once, or one that was killed, is read as damaged and compiled anew.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:Error reading persistent compilation cache entry")
-FLAGS = os.environ.get("XLA_FLAGS", "")
+LEVEL = "--xla_backend_optimization_level"
+FLAGS = " ".join(f for f in os.environ.get("XLA_FLAGS", "").split() if not f.startswith(LEVEL))
 if version("jaxlib") in WITH_FUSION_FLAG:
     FLAGS = with_flag(FLAGS, "--xla_cpu_use_fusion_emitters=false")
 
 import jax  # noqa: E402 (it reads the variables)
 
 jax.config.update("jax_enable_x64", True)
-os.environ["XLA_FLAGS"] = with_flag(FLAGS, "--xla_backend_optimization_level=0")
+os.environ["XLA_FLAGS"] = f"{FLAGS} {LEVEL}=0".strip()
 jax.devices()  # reads the flags
-os.environ["XLA_FLAGS"] = FLAGS  # of the processes to come
+os.environ["XLA_FLAGS"] = f"{FLAGS} {LEVEL}=1".strip()  # of the processes to come
 
 
 def pytest_addoption(parser):

@@ -325,20 +325,24 @@ def by_rank(f: dict[str, Any], claims: dict[str, Any], turned: float) -> Found:
 
 def on_the_sets(
     a: dict[str, np.ndarray], f: dict[str, Any], claims: dict[str, Any], sets: dict[str, dict],
-    off: dict[str, float],
+    errors: dict[str, float],
 ) -> Found:  # fmt: skip
     """How far the point is from the two sets, and the gradient from their normal cones."""
     kinds, n = claims["sets"], len(a["X"])
-    found = {"violation": math.hypot(*distances(a, claims, sets).values())}
-    places = [a[part] for part in kinds] + [x for part in kinds for x in sets[part].values()]
-    slack = 16 * EPS * sum(float(np.linalg.norm(x)) for x in places if x.ndim)
-    floors = {"violation": (slack, slack)}
+    off, slacks = distances(a, claims, sets), {}
+    for part in kinds:  # rounding in large weights hides nothing in small ones
+        places = [a[part], *(x for x in sets[part].values() if x.ndim)]
+        slacks[part] = 16 * EPS * sum(float(np.linalg.norm(x)) for x in places)
+    value = math.hypot(*off.values())
+    low = math.hypot(*(max(off[part] - slacks[part], 0.0) for part in kinds))
+    high = math.hypot(*(off[part] + slacks[part] for part in kinds))
+    found, floors = {"violation": value}, {"violation": (value - low, high - value)}
     for part, gradient in (("W", f["pull"] / n), ("v", f["pull_v"] / n)):
         # a face is active within √ε, give or take a millionth of that
         tangent = functools.partial(SETS[kinds[part]].tangent, a[part], -gradient, **sets[part])
         shares = (1 - 1e-6, 1.0, 1 + 1e-6)
         low, value, high = sorted(float(np.linalg.norm(tangent(share=x))) for x in shares)
-        slack = off[part] + 1e-11 * float(np.linalg.norm(gradient))
+        slack = errors[part] + 1e-11 * float(np.linalg.norm(gradient))
         found[f"stationarity_{part}"] = value
         floors[f"stationarity_{part}"] = (value - low + slack, high - value + slack)
     return found, floors

@@ -1259,7 +1259,7 @@ def forge(
         rng: where its choices come from.
         verify: a verifier that one forgery in five is fitted to, claim by claim.
     """
-    for _ in range(200):
+    for _ in range(5000):
         c = pick(rng, true_files()).copy()
         with contextlib.suppress(Misfit):
             what, refuse, *data = KINDS[name](rng, c)
