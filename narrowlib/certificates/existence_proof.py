@@ -236,8 +236,10 @@ def _shifted_factor(inner: Matrix, features: list[list[Arb]]) -> tuple[float, np
             M = np.linalg.cholesky(K - share * least * np.eye(len(K)))
         except np.linalg.LinAlgError:
             continue
-        grid = 2.0 ** (math.frexp(np.abs(M).max())[1] - 53)  # short integers for the verifier
-        return share * least, np.rint(M / grid) * grid
+        # short integers for the verifier, and no more places than it reads
+        grid = 2.0 ** max(math.frexp(np.abs(M).max())[1] - 53, -PLACES)
+        shift = math.ldexp(math.floor(math.ldexp(share * least, PLACES)), -PLACES)
+        return shift, np.rint(M / grid) * grid
     return 0.0, np.zeros_like(K)
 
 

@@ -13,7 +13,7 @@ from flint import arb
 from strategies import SMOOTH, near_interpolant
 
 import narrowlib as nl
-from narrowlib import verifier
+from narrowlib import proof_verifier, verifier
 from narrowlib.certificates import existence_proof
 
 ACTIVATIONS = (*SMOOTH, "square")
@@ -214,3 +214,19 @@ def test_without_flint(monkeypatch):
     monkeypatch.setitem(sys.modules, "flint", None)
     with pytest.raises(ModuleNotFoundError, match=r"rigorous: got True.*narrowlib\[book\]"):
         prove(*near_interpolant(0))
+
+
+@pytest.mark.parametrize("places", [10, 40, 60, 75, 90, 120, 200])
+def test_small_numbers_are_proved_about_or_refused_by_name(places, tmp_path):
+    """The verifier reads so many binary places; no file is made that it cannot read."""
+    params, X, y = near_interpolant(3, noise=1e-8)
+    coarse = [np.round(np.asarray(a) * 2**20) / 2**20 for a in (*params, X, y)]
+    W, v, X, y = coarse
+    small = nl.Params(jnp.asarray(W), jnp.asarray(v * 2.0**-places))
+    targets = y * 2.0**-places
+    if places + 20 > 160:
+        with pytest.raises(ValueError, match=r"^[vy]: got an entry .* binary places\. proof_verif"):
+            prove(small, X, targets)
+        return
+    cert = prove(small, X, targets)
+    assert proof_verifier.verify(str(cert.save(tmp_path / "proof"))) == []
