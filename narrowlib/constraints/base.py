@@ -23,7 +23,7 @@ from jaxtyping import Array
 
 from narrowlib._checks import check_finite, fail, float_array, is_concrete, shown
 from narrowlib.constraints.lengths import length
-from narrowlib.constraints.own import alike, ensure_pytree
+from narrowlib.constraints.own import answers_in_kind, ensure_pytree
 from narrowlib.constraints.pytrees import frozen_pytree
 from narrowlib.constraints.theory import BetweenBalls as BetweenBalls
 from narrowlib.constraints.theory import CrossSection as CrossSection
@@ -79,7 +79,7 @@ class Constraint:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "project" in vars(cls):
-            cls.project = alike(cls.project)  # pyright: ignore[reportAttributeAccessIssue]
+            cls.project = answers_in_kind(cls.project)  # pyright: ignore[reportAttributeAccessIssue]
         if any(name in vars(cls) for name in PROJECTS):
             for name in set(DESCRIBES) - set(vars(cls)):
                 setattr(cls, name, vars(Constraint)[name])

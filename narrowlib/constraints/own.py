@@ -23,7 +23,7 @@ _SEEN: set[type] = set()
 _LEAVES = "_leaves"  # where an object that JAX has rebuilt keeps the names of its leaves
 
 
-def alike(project: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
+def answers_in_kind(project: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
     """A method `project` on float arrays, whose results have its argument's shape and precision."""
 
     @functools.wraps(project)
