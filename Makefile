@@ -50,7 +50,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadf
 test: $(READY)  ## run every test, doctest, notebook and linter (ARGS="-k name", JOBS=n processes)
 	$(PYTEST) $(ARGS)
 
-quick: $(READY)  ## run the library's tests of under a second, for the edit loop (ARGS="-k name", JOBS=n processes)
+quick: $(READY)  ## run the library's tests of under half a second, for the edit loop (ARGS="-k name", JOBS=n processes)
 	$(PYTEST) --quick --ignore=tests/project --ignore=tests/browser tests narrowlib $(ARGS)
 
 # Others' deprecations at the ends of the ranges are theirs to mend: shown, no errors.

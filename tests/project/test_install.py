@@ -122,7 +122,9 @@ def test_a_lone_notebook_installs_the_library_and_runs(colab, tmp_path, monkeypa
     bare.mkdir()
     before = run(python, "-m", "pip", "freeze").splitlines()
 
-    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    seconds = json.loads((ROOT / "book" / "status.json").read_text("utf-8"))["notebooks"]
+    quickest = min(seconds, key=lambda name: seconds[name]["seconds"])
+    notebook = nbformat.read(ROOT / quickest, as_version=4)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = re.sub(r"git\+https://[^\s\"]+", f"git+{clone.as_uri()}", first.source)
     assert clone.as_uri() in first.source
