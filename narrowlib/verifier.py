@@ -223,7 +223,6 @@ def facts(a: dict[str, np.ndarray], activation: str) -> dict[str, Any]:
         "pull_v": (phi.T @ r).reshape(a["v"].shape),
         "off_pull_v": float(np.linalg.norm((off_phi + (n + 2) * EPS * np.abs(phi)).T @ np.abs(r))),
         "norm_phi": float(np.linalg.norm(phi)),
-        "slopes": D,
         "sigma_min": at_least(1),
         "sigma_min_low": at_least(4),
         "lipschitz": float(curvature * lengths.max() * np.linalg.norm(X, 2) * sizes.max())

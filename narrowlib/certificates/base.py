@@ -65,6 +65,8 @@ class Certificate:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the certificate to a file, whole or not at all.
 
+        `verifier.py` reads files of up to 8,192 samples times outputs.
+
         Args:
             path: where to; `.npz` is appended if the name lacks it.
 
