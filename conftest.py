@@ -45,15 +45,14 @@ for name, value in CACHE.items():
 os.environ.setdefault("NPROC", "1")  # the threads of XLA's pool
 # What two processes write at once, or one that was killed, is read as damaged and compiled anew.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:Error reading persistent compilation cache entry")
-LEVEL = "--xla_backend_optimization_level"
-FLAGS = " ".join(f for f in os.environ.get("XLA_FLAGS", "").split() if not f.startswith(LEVEL))
+FLAGS = os.environ.get("XLA_FLAGS", "")
 if version("jaxlib") in WITH_FUSION_FLAG:
     FLAGS = with_flag(FLAGS, "--xla_cpu_use_fusion_emitters=false")
 
 import jax  # noqa: E402 (it reads the variables)
 
 jax.config.update("jax_enable_x64", True)
-os.environ["XLA_FLAGS"] = f"{FLAGS} {LEVEL}=0".strip()
+os.environ["XLA_FLAGS"] = with_flag(FLAGS, "--xla_backend_optimization_level=0")
 jax.devices()  # reads the flags
 os.environ["XLA_FLAGS"] = FLAGS  # of the processes to come
 

@@ -292,7 +292,8 @@ def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
     floors["residual"] = (2 * off_F, 2 * off_F)
     off_ray = 2 * (f["off_r_dot_F"] + off_F * (f["size_F"] + f["residual"] + off_F)) / n
     floors["ray"] = (off_ray, off_ray)
-    for checks in (by_rank(f, claims, turned), on_the_sets(a, f, claims, sets, off)):
+    away = distances(a, claims, sets)
+    for checks in (by_rank(f, claims, turned), on_the_sets(a, f, claims, sets, away, off)):
         found, floors = found | checks[0], floors | checks[1]
     found |= {"radius": None, "distance": None, "start_output": None, "multiplier": 0.0}
     found["stationarity_bound"] = number(claims, "residual_bound")
@@ -301,7 +302,7 @@ def check_kkt(a: dict[str, np.ndarray], claims: dict[str, Any]) -> list[str]:
         found, floors = found | place[0], floors | place[1]
     found["hypotheses"], found["guaranteed_radius"], slack = hypotheses(a, claims, sets)
     floors["guaranteed_radius"] = (slack, 0.0)
-    found["verdict"] = verdict(a, claims, sets, single)
+    found["verdict"] = verdict(a, claims, away, single)
     found["target_loss"] = number(claims, "target_loss")
     return differences(claims, found, floors)
 
@@ -324,17 +325,17 @@ def by_rank(f: dict[str, Any], claims: dict[str, Any], turned: float) -> Found:
 
 def on_the_sets(
     a: dict[str, np.ndarray], f: dict[str, Any], claims: dict[str, Any], sets: dict[str, dict],
-    errors: dict[str, float],
+    away: dict[str, float], errors: dict[str, float],
 ) -> Found:  # fmt: skip
     """How far the point is from the two sets, and the gradient from their normal cones."""
     kinds, n = claims["sets"], len(a["X"])
-    off, slacks = distances(a, claims, sets), {}
+    slacks = {}
     for part in kinds:  # rounding in large weights hides nothing in small ones
         places = [a[part], *(x for x in sets[part].values() if x.ndim)]
         slacks[part] = 16 * EPS * sum(float(np.linalg.norm(x)) for x in places)
-    value = math.hypot(*off.values())
-    low = math.hypot(*(max(off[part] - slacks[part], 0.0) for part in kinds))
-    high = math.hypot(*(off[part] + slacks[part] for part in kinds))
+    value = math.hypot(*away.values())
+    low = math.hypot(*(max(away[part] - slacks[part], 0.0) for part in kinds))
+    high = math.hypot(*(away[part] + slacks[part] for part in kinds))
     found, floors = {"violation": value}, {"violation": (value - low, high - value)}
     for part, gradient in (("W", f["pull"] / n), ("v", f["pull_v"] / n)):
         # a face is active within √ε, give or take a millionth of that
@@ -358,13 +359,13 @@ def distances(
 
 
 def verdict(
-    a: dict[str, np.ndarray], claims: dict[str, Any], sets: dict[str, dict], single: bool
+    a: dict[str, np.ndarray], claims: dict[str, Any], away: dict[str, float], single: bool
 ) -> str:
     """The word that follows from what is claimed; which of two, where rounding may decide."""
     feasible = 2e-6 if single else 1e-9  # relative to the weights: a violation by rounding
     share = max(
         distance / (feasible * (1 + float(np.linalg.norm(a[part]))))
-        for part, distance in distances(a, claims, sets).items()
+        for part, distance in away.items()
     )
     unsure = abs(share - 1) < 1e-4
     if (share > 1 and not unsure) or (unsure and claims["verdict"] == "infeasible"):

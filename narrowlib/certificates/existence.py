@@ -137,7 +137,7 @@ def existence_certificate(
     Example:
         >>> import jax
         >>> import narrowlib as nl
-        >>> with double_precision():
+        >>> with jax.enable_x64(True):
         ...     X = jax.random.normal(jax.random.key(0), (20, 5))
         ...     sol = nl.interpolate(X, X[:, 0] > 0, key=jax.random.key(1))
         ...     cert = nl.existence_certificate(sol.params, X, X[:, 0] > 0)

@@ -25,7 +25,7 @@ from jaxtyping import Array
 
 from narrowlib._checks import fail
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import linearize, lipschitz_in_W
+from narrowlib.network.linearization import Linearization, linearize, lipschitz_in_W
 from narrowlib.network.model import Params
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
@@ -73,6 +73,7 @@ class Point(NamedTuple):
     """A network at a point as computed, and how far its numbers can be off.
 
     Args:
+        at: its `Linearization`; what follows are its numbers as NumPy's.
         X: samples, shape (n, d).
         v: output weights, shape (m, K).
         phi: σ at the pre-activations, shape (m, n).
@@ -81,6 +82,7 @@ class Point(NamedTuple):
         off_slope: of σ′, shape (m, n).
     """
 
+    at: Linearization
     X: np.ndarray
     v: np.ndarray
     phi: np.ndarray
@@ -135,7 +137,8 @@ class Point(NamedTuple):
 
 def point(params: Params, X: Array, sigma: Activation) -> Point:
     """The network at checked parameters, in double precision."""
-    samples, v, phi, slope = (np.asarray(x) for x in linearize(params, X, sigma))
+    at = linearize(params, X, sigma)
+    samples, v, phi, slope = map(np.asarray, at)
     W = np.asarray(params.W)
     off = W.shape[1] * EPS * (np.abs(W) @ np.abs(samples).T)
     if sigma.smooth:
@@ -146,7 +149,7 @@ def point(params: Params, X: Array, sigma: Activation) -> Point:
         moved = np.zeros_like(off)
         np.multiply(sigma.slope, off, where=off > 0, out=moved)  # the slope may be ∞
     moved = moved + 4 * EPS * (1 + np.abs(phi))
-    return Point(samples, v.reshape(len(v), -1), phi, slope, moved, off_slope)
+    return Point(at, samples, v.reshape(len(v), -1), phi, slope, moved, off_slope)
 
 
 def rank_and_rate(there: Point, params: Params, X: Array, sigma: Activation) -> tuple[float, float]:
