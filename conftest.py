@@ -8,6 +8,7 @@ Tests compile much and compute little: the compiler is most of their time. So
   A flag that an XLA does not know ends the process, so this one is only for the jaxlib in which it
   was tried: 0.12, for one, does not know it;
 - all of them keep what they have compiled in `.cache/`, for each other and for the next run;
+- a claim that fails in a notebook raises, where it would report to a reader and go on;
 - notebooks' kernels have one thread: as many of them run at a time as there are cores.
 
 `tests/seconds.json` says which tests take longer than half a second, all their cases together.
@@ -42,6 +43,7 @@ def with_flag(flags: str, flag: str) -> str:
 
 for name, value in CACHE.items():
     os.environ.setdefault(name, value)
+os.environ["NARROWLIB_STRICT"] = "1"  # a claim of the book that fails is a failing test
 os.environ.setdefault("NPROC", "1")  # the threads of XLA's pool
 # What two processes write at once, or one that was killed, is read as damaged and compiled anew.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:Error reading persistent compilation cache entry")

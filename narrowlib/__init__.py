@@ -17,6 +17,7 @@ from narrowlib.certificates.existence import existence_certificate as existence_
 from narrowlib.certificates.existence_proof import ExistenceProof as ExistenceProof
 from narrowlib.certificates.kkt import KKTCertificate as KKTCertificate
 from narrowlib.certificates.kkt import kkt_certificate as kkt_certificate
+from narrowlib.claims import claim as claim
 from narrowlib.constraints.ball import Ball as Ball
 from narrowlib.constraints.ball import project_ball as project_ball
 from narrowlib.constraints.base import Constraint as Constraint

@@ -126,6 +126,7 @@ def main() -> None:
         sys.exit(f"No notebook of the book: {', '.join(map(str, unknown))}")
 
     os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["NARROWLIB_STRICT"] = "1"  # outputs with a claim that failed are not stored
     # as in the tests; with two threads XLA's pool has once stood still, on decompositions in vmap
     os.environ.setdefault("NPROC", "1")
     setting = book_status.setting()

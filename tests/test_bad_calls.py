@@ -422,6 +422,7 @@ row("Table.__getitem__", lambda index: table()[index], called=("row", "column"),
     index=("loss", {"a typo": "los", "nothing": None}))
 row("check", nl.check, number=("0.1", WORD | {"unknown": "9.9"}), answer=(1, {}))
 row("frozen_pytree", nl.frozen_pytree)
+row("claim", lambda names: nl.claim(names), names=("loss", PATH))
 # fmt: on
 
 # Public names without a row: the records that the library makes, and the base of all sets.

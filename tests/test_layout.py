@@ -23,7 +23,7 @@ FLOORS = (
     ("exercises",),
     ("study",),
     ("training",),
-    ("plots", "sliders"),
+    ("plots", "sliders", "claims"),
     ("landscape", "certificates"),
     ("solvers",),
     ("constraints", "datasets"),

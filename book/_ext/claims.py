@@ -126,7 +126,8 @@ def mark_cells(app: Sphinx, doctree: nodes.document) -> None:
     seen = set()
     for cell in doctree.findall(nodes.container):
         if cell.get("nb_element") == "cell_code":
-            for claim in ledger.claims_of({"metadata": cell["cell_metadata"]}):
+            source = next(iter(cell.findall(nodes.literal_block))).astext()
+            for claim in ledger.claims_of({"source": source}):
                 if claim not in seen:
                     cell["ids"].append(f"check-{claim}")
                 seen.add(claim)

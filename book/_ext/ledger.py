@@ -1,7 +1,7 @@
 """The rules of the claims ledger, free of Sphinx so that tests can break each one.
 
-A claim lives in three places: its row in `book/claims.toml`, the code cell that
-asserts it (tag `claim:<id>`), and the prose that makes it (role `claim`). A book in
+A claim lives in three places: its row in `book/claims.toml`, the code cell that checks
+it (`with nl.claim("<id>"): assert …`), and the prose that makes it (role `claim`). A book in
 which one of the three is missing either claims what nothing checks or checks what
 nobody claims; `problems` lists every such gap.
 """
@@ -32,23 +32,50 @@ def load(path: Path) -> dict[str, dict]:
     return tomllib.loads(path.read_text("utf8")) if path.is_file() else {}
 
 
-def claims_of(cell: dict) -> list[str]:
-    """The ids that a cell's `claim:` tags name."""
-    tags = cell.get("metadata", {}).get("tags", [])
-    return [tag.removeprefix("claim:") for tag in tags if tag.startswith("claim:")]
-
-
-def asserts(source: str) -> bool:
-    """True if the code holds an `assert` that can fail: of neither a constant nor a tuple."""
-    code = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
+def parsed(cell: dict) -> ast.Module:
+    """The code of a cell without its magic lines; nothing where it is no Python."""
+    code = re.sub(r"^(\s*)[%!].*$", r"\1pass", text(cell), flags=re.M)
     try:
-        tree = ast.parse(code)
+        return ast.parse(code)
     except SyntaxError:
-        return False
+        return ast.Module([], [])
+
+
+def named(call: ast.expr) -> list[str]:
+    """The ids in `nl.claim("an-id", …)`; none if the expression is something else."""
+    if isinstance(call, ast.Call) and ast.unparse(call.func) == "nl.claim":
+        return [str(a.value) if isinstance(a, ast.Constant) else "" for a in call.args]
+    return []
+
+
+def blocks(tree: ast.AST) -> Iterator[tuple[list[str], ast.With]]:
+    """The claims that code checks, each with its block."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With):
+            for item in node.items:
+                if ids := named(item.context_expr):
+                    yield ids, node
+
+
+def claims_of(cell: dict) -> list[str]:
+    """The ids that a cell checks, each once, in their order."""
+    return list(dict.fromkeys(claim for ids, _ in blocks(parsed(cell)) for claim in ids))
+
+
+def can_fail(block: ast.AST) -> bool:
+    """True if the code holds an `assert` that can fail: of neither a constant nor a tuple."""
     return any(
         isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant | ast.Tuple)
-        for node in ast.walk(tree)
+        for node in ast.walk(block)
     )
+
+
+def bare_asserts(cell: dict) -> int:
+    """How many asserts stand outside every claim: they would stop a reader's notebook."""
+    tree = parsed(cell)
+    inside = {id(node) for _, block in blocks(tree) for node in ast.walk(block)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    return sum(id(node) not in inside for node in found)
 
 
 def labels_of(notebook: dict) -> Iterator[str]:
@@ -89,13 +116,16 @@ def problems(
         covered.update(row.get("labels", []))
     for name, notebook in notebooks.items():
         for number, cell in enumerate(code_cells(notebook), start=1):
-            for claim in claims_of(cell):
-                asserted.add(claim)
-                at = f"{name}, code cell {number}: the tag claim:{claim}"
-                if claim not in claims:
-                    found.append(f"{at} names no row of claims.toml.")
-                if not asserts(text(cell)):
-                    found.append(f"{at} stands on a cell without an assert that can fail.")
+            at = f"{name}, code cell {number}:"
+            for ids, block in blocks(parsed(cell)):
+                asserted.update(ids)
+                for claim in ids:
+                    if claim not in claims:
+                        found.append(f"{at} the claim {claim!r} is no row of claims.toml.")
+                    if not can_fail(block):
+                        found.append(f"{at} the claim {claim!r} has no assert that can fail.")
+            if bare := bare_asserts(cell):
+                found.append(f"{at} {bare} asserts outside of a claim would stop a reader.")
         for label in labels_of(notebook):
             if label not in covered:
                 found.append(

@@ -76,8 +76,8 @@ def whole():
     claims["thm-rank"] |= {"control": "drop", "labels": ["fig-rank"]}
     checks = [
         markdown(BOX),
-        cell("assert rank == n", "claim:thm-rank"),
-        cell("assert rank < n", "claim:drop"),
+        cell('with nl.claim("thm-rank"):\n    assert rank == n'),
+        cell('with nl.claim("drop"):\n    assert rank < n'),
         cell("plot()", figure={"name": "fig-rank"}),
     ]
     pages = {"chapter": "It holds {claim}`thm-rank`, and fails {claim}`drop`."}
@@ -94,19 +94,23 @@ def test_the_ledger_of_the_book_has_no_problem():
 
 
 def no_cell(claims, cells, pages):
-    cells[1]["metadata"]["tags"] = []
+    cells[1]["source"] = "rank == n"
 
 
 def no_row(claims, cells, pages):
-    cells[1]["metadata"]["tags"].append("claim:thm-other")
+    cells[1]["source"] = 'with nl.claim("thm-rank", "thm-other"):\n    assert rank == n'
 
 
 def no_assert(claims, cells, pages):
-    cells[1]["source"] = "print(rank)  # assert"
+    cells[1]["source"] = 'with nl.claim("thm-rank"):\n    print(rank)  # assert'
 
 
 def empty_assert(claims, cells, pages):
-    cells[1]["source"] = "assert (rank == n, 'a tuple is always true')"
+    cells[1]["source"] = 'with nl.claim("thm-rank"):\n    assert (rank == n, "always true")'
+
+
+def bare_assert(claims, cells, pages):
+    cells[1]["source"] += "\nassert rank > 1"
 
 
 def no_mention(claims, cells, pages):
@@ -153,9 +157,10 @@ def no_cover_of_a_figure(claims, cells, pages):
     ("broken", "problem"),
     [
         (no_cell, "thm-rank: no cell asserts it"),
-        (no_row, "claim:thm-other names no row"),
-        (no_assert, "code cell 1: the tag claim:thm-rank stands on a cell without an assert"),
-        (empty_assert, "claim:thm-rank stands on a cell without an assert"),
+        (no_row, "the claim 'thm-other' is no row"),
+        (no_assert, "code cell 1: the claim 'thm-rank' has no assert that can fail"),
+        (empty_assert, "the claim 'thm-rank' has no assert that can fail"),
+        (bare_assert, "code cell 1: 1 asserts outside of a claim"),
         (no_mention, "thm-rank: no page mentions it"),
         (no_control, "its control 'drop-it' is no claim"),
         (control_missing, "a theorem needs a control"),
@@ -185,10 +190,12 @@ def test_an_open_claim_needs_no_cell_but_a_mention():
     assert "no page mentions it" in ledger.problems(claims, books, pages)[0]
 
 
-def test_magic_lines_do_not_hide_an_assert():
-    assert ledger.asserts("%matplotlib inline\nif True:\n    !ls\nassert x > 0")
-    assert not ledger.asserts("assert True")
-    assert not ledger.asserts("this is no python, assert x")
+def test_magic_lines_do_not_hide_a_claim():
+    source = '%matplotlib inline\nif True:\n    !ls\nwith nl.claim("a", "b"):\n    assert x > 0'
+    assert ledger.claims_of(cell(source)) == ["a", "b"]
+    assert ledger.bare_asserts(cell(source)) == 0
+    assert ledger.claims_of(cell("this is no python, nl.claim")) == []
+    assert ledger.claims_of(cell('with open("a"):\n    assert x')) == []
 
 
 def test_an_absent_ledger_is_empty_and_a_present_one_is_read(tmp_path):
@@ -282,6 +289,7 @@ def test_double_precision_is_switched_on_before_any_array(name):
 def test_code_cells_have_at_most_fifteen_lines(name):
     for number, code in enumerate(sources.code_cells(NOTEBOOKS[name]), start=1):
         lines = [line for line in sources.text(code).splitlines() if line.strip()]
+        lines = [line for line in lines if not line.lstrip().startswith("with nl.claim(")]
         assert len(lines) <= 15, f"code cell {number}"
 
 
