@@ -22,7 +22,7 @@ PROOF_WORDS_A_MINUTE, MINUTES_AN_EXERCISE = 45, 6
 OFF = 0.2  # of the minutes that a chapter states, or two of them
 
 FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
-PICTURES = {"image/png", "image/svg+xml", "text/html"}
+IMAGES = {"image/png", "image/svg+xml"}
 FENCE = re.compile(r"^(:{3,})\{([\w:-]+)\}[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
 STATED = re.compile(
     r"Reading takes about (\d+) minutes, and (\d+) more with the proofs and exercises"
@@ -74,9 +74,7 @@ def of_markdown(text: str) -> Counts:
 def of_code(cell: dict) -> Counts:
     """The counts of one code cell; a folded one has its figures only."""
     shown = [set(output.get("data", {})) for output in cell["outputs"]]
-    figures = sum(bool(kinds & PICTURES) for kinds in shown)
-    figure = cell["metadata"].get("mystnb", {}).get("figure")
-    figures = figures if figure or "text/html" not in set().union(*shown) else len(players(cell))
+    figures = sum(bool(kinds & IMAGES) for kinds in shown) + len(players(cell))
     if FOLDED & set(cell["metadata"].get("tags", [])):
         return Counts(figures=figures)
     code = [line for line in sources.text(cell).splitlines() if line.strip()]
