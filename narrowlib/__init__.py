@@ -46,6 +46,8 @@ from narrowlib.landscape.least_on_sphere import least_on_sphere as least_on_sphe
 from narrowlib.landscape.nearest_singular import NearestSingular as NearestSingular
 from narrowlib.landscape.nearest_singular import nearest_singular as nearest_singular
 from narrowlib.landscape.nice_region import guaranteed_radius as guaranteed_radius
+from narrowlib.landscape.plane_of_a_pair import PairPlane as PairPlane
+from narrowlib.landscape.plane_of_a_pair import plane_of_a_pair as plane_of_a_pair
 from narrowlib.landscape.rank import NumericalRank as NumericalRank
 from narrowlib.landscape.rank import numerical_rank as numerical_rank
 from narrowlib.landscape.rank_sweep import RankSweep as RankSweep

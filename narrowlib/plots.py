@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -12,9 +13,18 @@ from jaxtyping import ArrayLike, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from narrowlib._checks import check_finite, check_inputs, check_int, check_targets, fail, shown
+from narrowlib._checks import (
+    check_finite,
+    check_inputs,
+    check_int,
+    check_number,
+    check_targets,
+    fail,
+    shown,
+)
 from narrowlib._lists import check_list, check_mapping, check_numbers
 from narrowlib._runs import runs
+from narrowlib.landscape.plane_of_a_pair import plane_of_a_pair
 from narrowlib.landscape.rank_sweep import RankSweep
 from narrowlib.network.activations import Activation, get_activation
 from narrowlib.network.model import Params, check_params, forward
@@ -104,6 +114,39 @@ def plane(
         chosen = np.sign(y) == sign
         ax.scatter(*X[chosen].T, marker=marker, s=60, color=colour, edgecolor="white", zorder=3)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    ax.grid(False)
+    return ax
+
+
+@runs("host")
+def pair_disc(
+    X: ArrayLike, y: ArrayLike, radius: float, *, ax: Axes | None = None, **of: Any
+) -> Axes:
+    """The loss of a pair of neurons over the disc ‖δ‖ ≤ ε, at the best u: dark is low.
+
+    Args:
+        X: samples, shape (n, 2).
+        y: targets, shape (n,). The lightest shade is 1.2 times the loss of F = 0, and above.
+        radius: ε of the disc.
+        ax: where to draw; `None` for a new figure.
+        **of: `center`, `zeta`, `u_max` and `activation` of `nl.plane_of_a_pair`.
+
+    Returns:
+        The axes; `ax.collections[0]` has the colours.
+
+    Example:
+        >>> from narrowlib import plots
+        >>> ax = plots.pair_disc([[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0], 0.3, zeta=0.1)
+        >>> plots.plt.close(ax.figure)
+    """
+    angle, size = np.linspace(0, 2 * np.pi, 181), np.linspace(0.01, 1, 60)
+    size *= check_number("radius", radius, above=0)
+    delta = np.stack([np.outer(size, np.cos(angle)), np.outer(size, np.sin(angle))], axis=-1)
+    loss = np.asarray(plane_of_a_pair(delta, X, y, **of).loss)
+    top = 0.6 * float(np.mean(np.asarray(y) ** 2))
+    ax, shades = _axes(ax, (4.0, 3.6)), np.linspace(0, top, 31)
+    ax.contourf(*np.moveaxis(delta, -1, 0), np.minimum(loss, top), shades, cmap="Blues_r")
+    ax.set_aspect("equal")
     ax.grid(False)
     return ax
 

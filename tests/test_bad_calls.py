@@ -318,6 +318,11 @@ row("least_on_sphere", nl.least_on_sphere, **firm, key=(KEY, KEYS), starts=(1, C
 row("nearest_singular", nl.nearest_singular, **firm, key=(KEY, KEYS), starts=(1, COUNT))
 row("stationary_point", nl.stationary_point, **firm_problem, within=(1e-6, POSITIVE),
     allow_float32=flag)
+TWO = matrices(P.W[:2]) | {"one": P.W[:1], "a part": P.W[:2, :2]}
+row("plane_of_a_pair", nl.plane_of_a_pair, X=point["X"], y=problem_["y"], activation=activation,
+    delta=(P.W, without(MATRIX, "a part", "one axis less", "one more")),
+    center=(P.W[2:], without(TWO, "nothing")), zeta=(0.1, AT_LEAST_0),
+    u_max=(2.0, without(POSITIVE, "nothing", "none of them") | {"below zeta": 0.05}))
 LISTS = {"nothing": None, "a number": 3, "words": "ab", "numbers": [1.0], "objects": [object()]}
 row("slice_directions", nl.slice_directions, params=(P, PAIR | without(NAN_WEIGHTS, "1e+200")),
     given=([P.W], LISTS), count=(2, COUNT), key=(KEY, KEYS))
@@ -429,9 +434,9 @@ row("claim", lambda names: nl.claim(names), names=("loss", PATH))
 RECORDS = {
     "Certificate", "Constraint", "Dataset", "ExistenceCertificate", "ExistenceProof",
     "Experiment", "Extremes", "GaussNewtonState", "KKTCertificate", "NearestSingular",
-    "NumericalRank", "Params", "ProjectedGradientState", "RESULTS", "RankSweep", "SavedResults",
-    "SigmaPath", "Slice", "Solution", "SolverError", "SphereMinimum", "StationaryPoint", "Sweep",
-    "Table", "TrainingRun", "Trajectory",
+    "NumericalRank", "PairPlane", "Params", "ProjectedGradientState", "RESULTS", "RankSweep",
+    "SavedResults", "SigmaPath", "Slice", "Solution", "SolverError", "SphereMinimum",
+    "StationaryPoint", "Sweep", "Table", "TrainingRun", "Trajectory",
 }  # fmt: skip
 
 # What the library asks of a set, and readers do not call.

@@ -150,3 +150,20 @@ def test_clear_meanings_are_drawn():
     tiny = plots.loss_curves({"a": [1e-60, np.nan]}).get_lines()[0]
     assert tiny.get_ydata()[0] == 1e-60
     assert len(plots.image_row(X[None], ["one"]).axes) == 1
+
+
+def test_a_disc_of_a_pair_has_the_losses_of_the_plane():
+    X, y = np.array([[1.0, 0.2], [0.3, 1.0]]), np.array([1.0, -1.0])
+    ax = plots.pair_disc(X, y, 0.5, zeta=0.1)
+    filled = ax.collections[0]
+    points = np.concatenate([path.vertices for path in filled.get_paths()])
+    assert np.linalg.norm(points, axis=1).max() == pytest.approx(0.5)
+    # on the border of a shade the loss is that of the border, up to the grid
+    for level, path in list(zip(filled.levels, filled.get_paths(), strict=False))[3:20:4]:
+        inside = path.vertices[np.linalg.norm(path.vertices, axis=1) < 0.45]
+        inside = inside[np.linalg.norm(inside, axis=1) > 0.05]
+        found = np.asarray(nl.plane_of_a_pair(inside, X, y, zeta=0.1).loss)
+        step = filled.levels[1] - filled.levels[0]
+        assert (abs(found - level) < 1.3 * step).all() and len(inside) > 0
+    with pytest.raises(ValueError, match="radius"):
+        plots.pair_disc(X, y, 0.0)
