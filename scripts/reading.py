@@ -127,8 +127,8 @@ def complaints(counts: Counts, said: tuple[int, int] | None) -> list[str]:
 
 
 def is_workshop(name: str) -> bool:
-    """True for the pages beside the chapters, `NNw_title`."""
-    return bool(re.match(r"\d+w_", Path(name).name))
+    """True for the pages beside the chapters: `NNw_title`, and the background, without a number."""
+    return not re.match(r"\d+_", Path(name).name)
 
 
 def chapters(*parts: str) -> dict[str, dict]:

@@ -92,4 +92,5 @@ def test_a_chapter_states_its_minutes():
 
 def test_workshop_pages_are_known_by_their_name():
     assert reading.is_workshop("book/1_expressivity/02w_ranks")
+    assert reading.is_workshop("book/background/facts_used")
     assert not reading.is_workshop("book/1_expressivity/02_jacobian")
