@@ -38,10 +38,20 @@ def simulated():
     return 0.5 * (1 - 2 / 16)
 
 
-def width():
-    widths = range(8, 25, 2)
-    sweep = nl.rank_sweep(jax.random.key(5), n=40, d=10, m=np.array(widths), draws=500)
-    return next(m for m, s in zip(widths, sweep.sigma_min, strict=True) if np.median(s) >= 0.7)
+def longer(w):
+    """The second neuron longer and not far in direction."""
+    return np.array([w, [2 * w[0], 2 * w[1] + 0.3]])
+
+
+def best_of_forty(X):
+    """The best of 40 throws, each scaled to norm 2, by the library's J."""
+    rng, best = np.random.default_rng(1), (0.0, None)
+    for U in rng.normal(size=(40, 4, 10)):
+        U *= 2 / np.linalg.norm(U)
+        params = nl.Params(np.concatenate([U, U]), np.repeat([1.0, -1.0], 4))
+        least = np.linalg.eigvalsh(np.asarray(nl.gram(params, X)))[0]
+        best = max(best, (least, U), key=lambda pair: pair[0])
+    return best[1]
 
 
 RIGHT = [
@@ -49,7 +59,11 @@ RIGHT = [
     ("1.3.2", opposite_samples),
     ("1.3.2", between_signs),
     ("1.3.3", simulated),
-    ("1.3.4", width),
+    ("1.3.3", lambda: "7/16"),
+    ("1.3.3", lambda: [0.4375]),
+    ("1.3.4", lambda: longer((1.0, 0.0))),
+    ("1.3.4", lambda: [[1, 0], [1, 1]]),
+    ("1.3.5", lambda: best_of_forty),
 ]
 
 
@@ -76,6 +90,11 @@ def zero_sample():
     return X, U
 
 
+def one_throw():
+    U = np.random.default_rng(0).normal(size=(4, 10))
+    return 2 * U / np.linalg.norm(U)
+
+
 WRONG = [
     ("1.3.1", 55, "all quadratic forms"),
     ("1.3.1", 30, "counts columns"),
@@ -91,11 +110,21 @@ WRONG = [
     ("1.3.3", 9 / 16, "below 2"),
     ("1.3.3", 0.5 * (1 - 2 / 256), "Twins"),
     ("1.3.3", 0.1, "Neither"),
-    ("1.3.4", 8, "far smaller"),
-    ("1.3.4", 15, "even"),
-    ("1.3.4", 12, "below 0.7"),
-    ("1.3.4", 24, "fewer neurons"),
-    *((n, bad, "one number") for n in ("1.3.1", "1.3.3", "1.3.4") for bad in (None, "a", np.nan)),
+    ("1.3.3", 0.44, "four digits"),
+    ("1.3.3", "7/0", "one number"),
+    ("1.3.3", "seven", "one number"),
+    ("1.3.4", np.eye(2), "is true"),
+    ("1.3.4", [[2, 1], [1, 0]], "is true"),
+    ("1.3.4", [[1, 0], [-1, 0]], "equal or opposite"),
+    ("1.3.4", [[0, 0], [1, 0]], "in length"),
+    ("1.3.4", [1, 2], "2 × 2"),
+    ("1.3.5", lambda X: one_throw(), "Reach 2"),
+    ("1.3.5", lambda X: np.eye(4, 10), "Reach 2"),
+    ("1.3.5", lambda X: 10 * np.eye(4, 10), "norm of U is at most 2; yours is 20"),
+    ("1.3.5", lambda X: np.eye(3, 10), "shape (4, 10)"),
+    ("1.3.5", lambda X: None, "shape (4, 10)"),
+    ("1.3.5", 3, "a function of X"),
+    *((n, bad, "one number") for n in ("1.3.1", "1.3.3") for bad in (None, "a", np.nan)),
     *(("1.3.2", bad, "Pass (X, U)") for bad in (None, "abc", np.nan, (1, 2), [[1], [2], [3]])),
 ]
 
