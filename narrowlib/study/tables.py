@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
+import html
 import json
 import math
 import operator
@@ -94,6 +95,15 @@ class Table(Sequence[dict[str, Any]]):
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {len(self)} rows: {', '.join(self.names)}"
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: numbers to three digits; nothing of this of a long table."""
+        if len(self) > 24:
+            return None
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.names)
+        rows = [[row.get(name) for name in self.names] for row in self.rows]
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+        return f'<table class="dataframe"><tr>{head}</tr>{body}</table>'
+
     @functools.cached_property
     def columns(self) -> dict[str, np.ndarray]:
         """Every column by its name, an array with an entry a row.
@@ -180,6 +190,13 @@ def _column(values: list[Any]) -> np.ndarray:
     for k, value in enumerate(values):
         column[k] = value
     return column
+
+
+def _cell(value: Any) -> str:
+    """An entry of a table on a page."""
+    number = isinstance(value, float)
+    text = "" if value is None else f"{value:.3g}" if number else str(value)
+    return f"<td>{html.escape(text)}</td>"
 
 
 def _leaves(value: Any) -> Iterator[Any]:

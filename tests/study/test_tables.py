@@ -3,6 +3,7 @@
 import datetime
 import json
 import pathlib
+import re
 import sys
 import types
 
@@ -133,3 +134,11 @@ def test_pandas_reads_it_where_there_is_one(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ModuleNotFoundError, match="to_pandas needs pandas: pip install pandas"):
         TABLE.to_pandas()
+
+
+def test_a_notebook_shows_a_short_table_to_three_digits():
+    page = nl.Table([{"a<b": 0.123456, "n": 12}, {"a<b": None, "n": 2}], {})._repr_html_()
+    rows = re.findall(r"<tr>(.*?)</tr>", page)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    assert cells == [["a&lt;b", "n"], ["0.123", "12"], ["", "2"]]
+    assert nl.Table([{"n": k} for k in range(25)], {})._repr_html_() is None
