@@ -5,6 +5,7 @@ NB     ?=
 ARGS   ?=
 JOBS   ?= 2
 NAME   ?=
+NOTEBOOKS ?=
 SCALE  ?= paper
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -16,7 +17,7 @@ export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test quick floor newest execute experiments bench lint format address lock audit clean
+.PHONY: help setup book notebooks serve test quick floor newest execute experiments bench lint format address lock audit clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +35,9 @@ book: $(READY)  ## build the book from the stored outputs; a warning is an error
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "The book: $(CURDIR)/$(INDEX)"
 	@echo "Open that file in a browser, or run 'make serve'."
+
+notebooks: $(READY)  ## build the notebooks for Colab from the chapters
+	$(BIN)/python scripts/notebooks.py
 
 $(INDEX):
 	$(MAKE) book
@@ -54,14 +58,14 @@ quick: $(READY)  ## run the library's tests of under half a second, for the edit
 	$(PYTEST) --quick --ignore=tests/project --ignore=tests/browser tests narrowlib $(ARGS)
 
 # Others' deprecations at the ends of the ranges are theirs to mend: shown, no errors.
-floor newest:  ## make quick with the oldest, or the newest, versions that pyproject.toml allows
+floor newest:  ## make quick with the oldest, or the newest, versions allowed (NOTEBOOKS=book: run the notebooks instead)
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	.venv-$@/bin/uv pip compile --quiet --extra book pyproject.toml -o .venv-$@/ends.txt \
 	  --python .venv-$@/bin/python --resolution $(if $(filter floor,$@),lowest-direct,highest)
 	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python -c .venv-$@/ends.txt -e ".[book,test]"
 	touch .venv-$@/.ready
-	$(MAKE) quick VENV=.venv-$@ ARGS='-W default::DeprecationWarning $(ARGS)'
+	$(MAKE) $(if $(NOTEBOOKS),test,quick) VENV=.venv-$@ ARGS='-W default::DeprecationWarning $(NOTEBOOKS) $(ARGS)'
 
 lint: $(READY)  ## only the linters: ruff and pyright
 	$(BIN)/ruff check .

@@ -42,6 +42,15 @@ def current_slug(config: str) -> str:
     return slug_of(yaml.safe_load(config)["repository"]["url"])
 
 
+def pages(config: str) -> str:
+    """The address of the rendered book: `html: baseurl:`, or GitHub's own pages."""
+    given = yaml.safe_load(config).get("html", {}).get("baseurl", "")
+    owner, repository = current_slug(config).split("/")
+    host = f"https://{owner.lower()}.github.io"
+    usual = host if f"https://{repository.lower()}" == host else f"{host}/{repository}"
+    return given.rstrip("/") or usual
+
+
 def readdress(text: str, old: str, new: str) -> str:
     """`text` with `old` replaced where it is a whole `owner/repository` inside an address."""
     whole = re.compile(rf"(?<=/){re.escape(old)}(?![\w-])(?!\.(?!git\b)\w)")

@@ -10,6 +10,7 @@ import working_tree
 import yaml
 
 WORKFLOWS = sorted((working_tree.ROOT / ".github" / "workflows").glob("*.y*ml"))
+JOBS = yaml.safe_load((WORKFLOWS[0].parent / "ci.yml").read_text("utf-8"))["jobs"]
 COMMIT_AND_TAG = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} +# v\d+(\.\d+)*")
 
 
@@ -49,11 +50,47 @@ def test_a_tag_is_no_commit(line):
     assert not_pinned(f"steps:\n  {line}\n")
 
 
-def test_workflows_may_only_read():
+MAY_WRITE = {"notebooks"}  # pushes what `make notebooks` has built to a branch of that name
+
+
+def test_workflows_may_only_read_but_for_one_job():
     for path in WORKFLOWS:
         workflow = yaml.safe_load(path.read_text("utf-8"))
         assert workflow["permissions"] == {"contents": "read"}
-        assert not any("permissions" in job for job in workflow["jobs"].values())
+        writing = {name for name, job in workflow["jobs"].items() if "permissions" in job}
+        assert writing <= MAY_WRITE
+
+
+def test_only_main_is_published_and_only_when_its_tests_have_passed():
+    job = JOBS["notebooks"]
+    assert job["permissions"] == {"contents": "write"}
+    assert job["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
+    assert job["needs"] == "test"
+    *before, push = job["steps"]
+    assert [step["run"] for step in before if "run" in step] == ["make notebooks PYTHON=python"]
+    assert re.findall(r"git push .* (\S+)$", push["run"], re.M) == ["notebooks"]
+
+
+def test_no_step_sees_the_token_but_the_one_that_pushes():
+    """Neither a checkout that keeps it, nor the variables of a step that runs others' code."""
+    holders = []
+    for name, job in JOBS.items():
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout"):
+                assert step["with"]["persist-credentials"] is False
+            if re.search(r"github\.token|secrets\.", json.dumps(step)):
+                holders.append((name, step["name"]))
+        assert "env" not in job
+    assert holders == [("notebooks", "push them to the branch notebooks")]
+
+
+def test_every_notebook_runs_each_week_at_both_ends():
+    job = JOBS["chapters"]
+    when = "github.event_name == 'schedule' || github.event_name == 'workflow_dispatch'"
+    assert job["if"] == when
+    ends = {row["end"] for row in job["strategy"]["matrix"]["include"]}
+    assert ends == {"floor", "newest"}
+    assert job["steps"][-1]["run"] == "make ${{ matrix.end }} NOTEBOOKS=book PYTHON=python"
 
 
 def tool(folder, answer):

@@ -1,12 +1,14 @@
 """`make execute` stores outputs and says when and with what; it stores nothing it should not."""
 
 import json
+import os
 import subprocess
 import sys
 
 import nbformat
 import pytest
 import working_tree
+from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow
 NAME = "book/1_part/01_page.ipynb"
@@ -45,9 +47,14 @@ def add(tree, name, *sources):
     return path
 
 
-def execute(tree, *names):
-    command = [sys.executable, "scripts/execute.py", *names]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+def run(tree, *arguments, **variables):
+    command = [sys.executable, *arguments]
+    env = os.environ | variables
+    return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
+
+
+def execute(tree, *names, **variables):
+    return run(tree, "scripts/execute.py", *names, **variables)
 
 
 def status(tree):
@@ -143,14 +150,10 @@ def test_a_run_that_was_stopped_says_nothing_untrue(tree, stop):
     old = {"notebooks": entries, "versions": {}, "machine": "another"}
     (tree / "book" / "status.json").write_text(json.dumps(old), encoding="utf-8")
 
-    def run(*arguments):
-        command = [sys.executable, "-c", STOPPED, *arguments]
-        return subprocess.run(command, cwd=tree, capture_output=True, text=True)
-
-    assert run(stop).returncode == 9
+    assert run(tree, "-c", STOPPED, stop).returncode == 9
     assert list(status(tree)["notebooks"]) == names[:1]
     assert status(tree)["machine"] != "another"
-    assert run("never", names[1]).returncode == 0
+    assert run(tree, "-c", STOPPED, "never", names[1]).returncode == 0
     assert list(status(tree)["notebooks"]) == names
 
 
@@ -158,3 +161,40 @@ def test_a_name_outside_the_book_is_refused(tree):
     add(tree, NAME, "1")
     done = execute(tree, "book/none.ipynb")
     assert done.returncode != 0 and "No notebook of the book" in done.stderr
+
+
+# A claim that fails: an error wherever the book is tested or stored, a line for a reader.
+
+CLAIM = 'import narrowlib as nl\nwith nl.claim("too-much"):\n    assert sum([1, 1]) == {}'
+LAX = {"NARROWLIB_STRICT": "0"}  # as a reader has it: each has to ask for strictness itself
+NBVAL = ("conftest.py", "pyproject.toml", "tests/seconds.json", "tests/nbval_sanitize.cfg")
+
+
+def test_execute_stores_nothing_with_a_claim_that_failed(tree):
+    path = add(tree, NAME, CLAIM.format(3), "print('went on')")
+    before = path.read_bytes()
+    done = execute(tree, **LAX)
+    assert done.returncode != 0 and "AssertionError" in done.stderr and "too-much" in done.stderr
+    assert path.read_bytes() == before
+    add(tree, NAME, CLAIM.format(2))
+    assert execute(tree, **LAX).returncode == 0
+
+
+def test_nbval_fails_where_a_claim_fails(tree):
+    for name in NBVAL:
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes((working_tree.ROOT / name).read_bytes())
+    (tree / "book" / "status.json").write_text('{"notebooks": {}}', encoding="utf-8")
+    add(tree, NAME, CLAIM.format(3), "print('went on')", CLAIM.format(2))
+    done = run(tree, "-m", "pytest", "-p", "no:cacheprovider", NAME, **LAX)
+    assert done.returncode == 1 and "1 failed, 2 passed" in done.stdout, done.stdout
+    assert "AssertionError" in done.stdout and "::Cell 0" in done.stdout
+
+
+def test_a_reader_is_told_and_goes_on(tree, monkeypatch):
+    monkeypatch.setenv("NARROWLIB_STRICT", "0")
+    notebook = nbformat.read(add(tree, NAME, CLAIM.format(3), "print('went on')"), as_version=4)
+    NotebookClient(notebook, kernel_name="python3").execute()
+    first, second = (cell.outputs[0].text for cell in notebook.cells)
+    assert first.startswith("✗ too-much") and "expected sum([1, 1]) == 3" in first
+    assert second == "went on\n"
