@@ -55,14 +55,15 @@ def needed(notebook: NotebookNode) -> list[str]:
 def about(book: Book, name: str, data: list[str]) -> str:
     """The first cell: what this is, where to read it, and what to run it on."""
     number, _, title = book.titles[name].partition(" ")
-    what = f"chapter {number}" if re.fullmatch(r"[\d.]+", number) else "a chapter"
     if number == "Workshop":
         number, _, title = title.partition(" ")
-        what = f"workshop {number.rstrip(':')}"
-    elif what == "a chapter":
-        title = book.titles[name]
+        what = f"workshop {number.rstrip(':')}, *{title}*, of"
+    elif re.fullmatch(r"\d+\.\d+", number):
+        what = f"chapter {number}, *{title}*, of"
+    else:
+        what = f"the page *{book.titles[name]}* of"
     lines = [
-        f"This notebook is {what}, *{title}*, of [{book.title}]({book.home}/).",
+        f"This notebook is {what} [{book.title}]({book.home}/).",
         f"[Read it rendered]({book.address(name)}), with its outputs and figures; links lead there."
         " Here, run the cells from the top.",
         "On Colab take the CPU runtime, which is the usual one: the problems are small, and they"

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 (the fixture `html` is imported, and then named as an argument)
 
+import functools
 import json
 import re
 from urllib.parse import urldefrag
@@ -21,7 +22,7 @@ from plain_markdown import NotKnown
 BOOK = book_index.Book()
 NAMES = list(BOOK.notebooks)
 BUILT = {name: notebooks.build(BOOK, name) for name in NAMES}
-NBVAL_TITLE = re.compile(r"\A# @title .*\n")
+TITLE_LINE = re.compile(r"\A# @title .*\n")
 
 each = pytest.mark.parametrize("name", NAMES)
 math = {"renderer": lambda text, options: '<span class="math"></span>'}
@@ -32,10 +33,12 @@ def cells(notebook, kind):
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
+@functools.cache
 def chapter(name):
     return nbformat.read(BOOK.documents[name], as_version=4)
 
 
+@functools.cache
 def rendered(name):
     """The text of a notebook as HTML, as plain Markdown has it."""
     return "\n".join(markdown.render(cell.source) for cell in cells(BUILT[name], "markdown"))
@@ -86,10 +89,10 @@ def test_the_code_is_the_chapters(name):
     assert first[1].source.startswith("# @title Set-up\nimport os\n")
     assert first[1].source.endswith(f"\n\n{first[0].source}")
     for own, built in others:
-        assert NBVAL_TITLE.sub("", built.source) == own.source
+        assert TITLE_LINE.sub("", built.source) == own.source
         hidden = {"hide-cell", "hide-input"} & set(own.metadata.get("tags", []))
         assert bool(hidden) == (built.metadata.get("cellView") == "form")
-        assert bool(hidden) == bool(NBVAL_TITLE.match(built.source))
+        assert bool(hidden) == bool(TITLE_LINE.match(built.source))
         if "hide-cell" in hidden:
             assert built.source.startswith("# @title Check\n")
 
