@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
     Verdict,
     array_of,
@@ -20,7 +21,6 @@ from narrowlib.exercises._answers import (
 )
 from narrowlib.landscape.rank import numerical_rank
 from narrowlib.network.model import Params
-from narrowlib.network.rounding import MARGIN
 
 
 @exercise("1.2.1")
@@ -58,26 +58,6 @@ def _pulled_back(answer: Any) -> Verdict:
 
 
 @numeric_exercise("1.2.2")
-def _gigabytes(value: float) -> Verdict:
-    """The memory of J in float64, in 10⁹ bytes: n = 50,000, m = 34, d = 3,072."""
-    n, m, d = 50_000, 34, 3072
-    right = 8e-9 * n * m * d
-    if near(value, right, 0.01):
-        return Verdict(True, "And it is about twice the Gram matrix.")
-    if near(value, right / 2, 0.01):
-        return Verdict(False, "That is single precision: a float64 has 8 bytes.")
-    if near(value, 8e-9 * n * n, 0.01):
-        return Verdict(False, "That is the Gram matrix, n × n.")
-    if near(value, right / 8, 0.01):
-        return Verdict(False, "That is the number of entries. Each has 8 bytes.")
-    if near(value, 8e-9 * n * m, 0.01):
-        return Verdict(False, "That is D, one number for each sample and neuron.")
-    if near(value, right * 1e9 / 2**30, 0.01):
-        return Verdict(False, "You divided by 2³⁰; the question has 10⁹ bytes.")
-    return Verdict(False, "J has n rows and m d columns, and each entry has 8 bytes.")
-
-
-@numeric_exercise("1.2.3")
 def _lipschitz(value: float) -> Verdict:
     """L₂ R ‖X‖ max|v_j| for softplus, a 2 × 2 matrix X and v = (2, −1)."""
     X, v = np.array([[3.0, 4.0], [-4.0, 3.0]]), np.array([2.0, -1.0])
@@ -104,26 +84,20 @@ def _lipschitz(value: float) -> Verdict:
     return Verdict(False, "Four factors: sup |σ″|, the longest row, the spectral norm, max |v_j|.")
 
 
-@numeric_exercise("1.2.4")
-def _floor(value: float) -> Verdict:
-    """The least σ_min that the Gram route calls full: MARGIN √(n ε) σ₁, n = 1797, σ₁ = 3000."""
-    n, largest = 1797, 3000.0
-    eps, single = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
-    threshold = math.sqrt(n * eps) * largest
-    if near(value, MARGIN * threshold, 0.05):
-        return Verdict(True, "Below it, the verdict is undecided or worse.")
-    if near(value, threshold, 0.05):
-        return Verdict(False, "That is the threshold; full asks for ten times as much.")
-    if near(value, MARGIN * n * eps * largest, 0.05):
-        return Verdict(False, "Eigenvalues are squares: take the square root of n ε.")
-    if near(value, MARGIN * math.sqrt(n * single) * largest, 0.05):
-        return Verdict(False, "That ε is single precision's.")
-    if near(value, MARGIN * math.sqrt(eps) * largest, 0.05):
-        return Verdict(False, "You left out n under the root.")
-    return Verdict(False, "Ten times √(n ε) σ₁.")
+@numeric_exercise("1.2.3")
+def _false_line(value: float) -> Verdict:
+    """The line of a false proof in which a theorem is used without its hypothesis."""
+    if value == 3:
+        return Verdict(True, "σ′ jumps at 0, and the mean value theorem allows no jump.")
+    true = {
+        1: "Line 1 is the definition of J, twice.",
+        2: "Line 2 is true: it speaks only of points that have a second derivative.",
+        4: "Line 4 is true: it says no more than that it follows from the others.",
+    }
+    return Verdict(False, true.get(value, "Pass the number of a line, 1 to 4."))
 
 
-@exercise("1.2.5")
+@exercise("1.2.4")
 def _two_routes(answer: Any) -> Verdict:
     """(params, X) that the SVD finds of full rank and the Gram route does not."""
     pair = "Pass a pair: the params and the samples X."
@@ -145,3 +119,23 @@ def _two_routes(answer: Any) -> Verdict:
     if gram.verdict == "full":
         return Verdict(False, "Both routes say full: the least singular value is too large.")
     return Verdict(True, f"Gram: {gram.rank} of {n} ({gram.verdict}); SVD: {svd.rank}.")
+
+
+@exercise("1.2.5")
+def _use_of_the_bound(answer: Any) -> Verdict:
+    """(w, Δ) for one tanh neuron and 20 samples: the change of J over L‖Δ‖, at least 0.7."""
+    pair = "Pass a pair (w, Δ) of four numbers each."
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return Verdict(False, pair)
+    w, move = (array_of(part, pair, (4,)) for part in answer)
+    size = float(np.linalg.norm(move))
+    if not 1e-7 < size < 1e3:  # below, rounding decides
+        return Verdict(False, "Keep the length of Δ between 1e-7 and 1000.")
+    with jax.enable_x64(True):
+        X = np.asarray(gaussian(jax.random.key(0), n=20, d=4).X)
+    change = np.linalg.norm((np.tanh(X @ (w + move)) ** 2 - np.tanh(X @ w) ** 2)[:, None] * X)
+    longest = np.linalg.norm(X, axis=1).max()
+    bound = 4 / (3 * math.sqrt(3)) * longest * np.linalg.norm(X, 2) * size
+    told = f"You use {change / bound:.3f} of the bound."
+    right = bool(change >= 0.7 * bound)
+    return Verdict(right, told if right else f"{told} Reach 0.7.")
