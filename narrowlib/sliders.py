@@ -2,7 +2,8 @@
 
 Each value of the slider has its own picture and its own alternative text. The pictures travel
 inside the page, so a slider works in the built book, in Jupyter and on Colab alike; without
-JavaScript the first one shows.
+JavaScript the first one shows. With a button that plays them it is a film, and unlike the player
+of Matplotlib's animations it asks no other host for the signs on its buttons.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from narrowlib._checks import check_function, check_number, fail, shown
+from narrowlib._checks import check_function, check_int, check_number, fail, shown
 from narrowlib._lists import check_list
 from narrowlib._runs import runs
 
@@ -29,7 +30,7 @@ PAGE = """<div class="nl-slider" id="{id}" style="text-align: center">
 <label style="display: block">{label}: <output>{first}</output></label>
 <input type="range" min="0" max="{last}" value="0" step="1" style="width: min(28em, 90%)"
  aria-label="{label}" aria-valuetext="{first}">
-{pictures}
+{button}{pictures}
 <script>
 (() => {{
   const box = document.getElementById("{id}");
@@ -42,9 +43,25 @@ PAGE = """<div class="nl-slider" id="{id}" style="text-align: center">
   }};
   knob.addEventListener("input", show);
   show();
-}})();
+{player}}})();
 </script>
 </div>"""
+BUTTON = '<button type="button" style="display: inline-block; min-width: 5em">► play</button>\n'
+PLAYER = """  const play = box.querySelector("button");
+  let clock = null;
+  const rest = () => {{ clearInterval(clock); clock = null; play.textContent = "► play"; }};
+  play.addEventListener("click", () => {{
+    if (clock !== null) return rest();
+    if (+knob.value === {last}) {{ knob.value = 0; show(); }}
+    play.textContent = "❚❚ pause";
+    clock = setInterval(() => {{
+      knob.value = +knob.value + 1;
+      show();
+      if (+knob.value === {last}) rest();
+    }}, {interval});
+  }});
+  knob.addEventListener("input", rest);
+"""
 PICTURE = (
     '<img alt="{alt}" data-value="{value}" src="data:image/png;base64,{data}" '
     'width="{width}" style="display: {display}; margin: 0 auto; max-width: 100%">'
@@ -61,6 +78,7 @@ class Slider:
         pictures: the PNG file of each value.
         alts: what each picture shows, in words.
         width: of each picture on the page, in CSS pixels.
+        interval: how long the button shows a picture, in milliseconds; without a button None.
     """
 
     label: str
@@ -68,6 +86,7 @@ class Slider:
     pictures: tuple[bytes, ...] = dataclasses.field(repr=False)
     alts: tuple[str, ...] = dataclasses.field(repr=False)
     width: int
+    interval: int | None = None
 
     def _repr_html_(self) -> str:
         rows = zip(self.values, self.pictures, self.alts, strict=True)
@@ -83,12 +102,15 @@ class Slider:
         ]
         # from the content, so that the same slider is the same text in every run
         digest = hashlib.sha256("".join([self.label, *pictures]).encode()).hexdigest()
+        last, film = len(self.values) - 1, self.interval is not None
         return PAGE.format(
             id=f"slider-{digest[:12]}",
             label=escape(self.label, quote=True),
             first=escape(self.values[0], quote=True),
-            last=len(self.values) - 1,
+            last=last,
+            button=BUTTON if film else "",
             pictures="\n".join(pictures),
+            player=PLAYER.format(last=last, interval=self.interval) if film else "",
         )
 
 
@@ -114,8 +136,9 @@ def slider(
     label: str,
     alt: Callable[[Any], str],
     size: tuple[float, float] = (5.0, 3.4),
+    interval: int | None = None,
 ) -> Slider:
-    """Draw a picture for each value, to be leafed through with a slider.
+    """Draw a picture for each value, to be leafed through with a slider, or played as a film.
 
     Args:
         draw: called with an empty Matplotlib figure and a value; it draws on the figure.
@@ -123,6 +146,7 @@ def slider(
         label: what the slider changes, such as "neurons m".
         alt: for a value, what its picture shows, in words.
         size: width and height of a picture, in inches of 96 CSS pixels.
+        interval: milliseconds a picture, for a button that plays them all; `None` for no button.
 
     Returns:
         A `Slider`; as a cell's last expression it shows itself.
@@ -149,6 +173,8 @@ def slider(
     for name, text in (("label", label), *(("alt", text) for text in alts)):
         if not isinstance(text, str) or not text.strip():
             fail(name, shown(text), "Pass words: they are read aloud where pictures are not seen.")
+    if interval is not None:
+        interval = check_int("interval", interval, 1)
     pictures = []
     for value in values:
         figure = plt.figure(figsize=(width, height), dpi=DPI)
@@ -160,4 +186,4 @@ def slider(
             plt.close(figure)
         pictures.append(_small(file))
     names = tuple(map(str, values))
-    return Slider(label, names, tuple(pictures), alts, round(96 * width))
+    return Slider(label, names, tuple(pictures), alts, round(96 * width), interval)

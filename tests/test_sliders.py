@@ -68,6 +68,18 @@ def test_what_it_prints_is_short():
     assert len(repr(make())) < 200
 
 
+def test_a_film_is_a_slider_with_a_button():
+    plan = {"draw": bars, "values": (0, 1, 3), "label": "x", "alt": str}
+    still, film = sliders.slider(**plan), sliders.slider(**plan, interval=150)
+    assert "<button" not in still._repr_html_() and "setInterval" not in still._repr_html_()
+    page = film._repr_html_()
+    assert Tags(page).named("button") == [
+        {"type": "button", "style": "display: inline-block; min-width: 5em"}
+    ]
+    assert re.search(r"}, 150\);", page) and page.count("+knob.value === 2") == 2
+    assert still.pictures == film.pictures
+
+
 def test_nothing_is_asked_of_another_host():
     assert "http" not in make()._repr_html_()
 
@@ -99,6 +111,8 @@ def test_one_value_is_no_slider():
         ({"size": 4}, "size: got 4. Pass a width and a height"),
         ({"size": (4, 0)}, "size: got 0. Pass a finite number above 0"),
         ({"size": (4, "3")}, "size: got '3'"),
+        ({"interval": 0}, "interval: got 0"),
+        ({"interval": "fast"}, "interval: got 'fast'"),
     ],
 )
 def test_what_is_no_slider(changed, says):

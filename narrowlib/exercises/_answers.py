@@ -160,3 +160,13 @@ def choice_of(answer: Any, most: int, message: str) -> set[int]:
 def near(value: float, other: float, rel: float = 1e-3, least: float = 0.0) -> bool:
     """Equal up to a relative difference, or to an absolute one of `least`."""
     return math.isclose(value, other, rel_tol=rel, abs_tol=least)
+
+
+MORE_DIGITS = "Right idea; give more digits."
+
+
+def few_digits(value: float, right: float) -> bool:
+    """Whether a value is the right one rounded to the two or more digits that it shows."""
+    mantissa = f"{value:.15e}".split("e")[0]
+    digits = len(mantissa.strip("-").rstrip("0").replace(".", ""))
+    return digits >= 2 and math.isclose(value, float(f"{right:.{digits - 1}e}"), rel_tol=1e-14)

@@ -9,9 +9,12 @@ import numpy as np
 
 from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
+    MORE_DIGITS,
     Verdict,
     array_of,
+    choice_of,
     exercise,
+    few_digits,
     near,
     numeric_exercise,
     weights_of,
@@ -23,6 +26,8 @@ from narrowlib.solvers.result import Solution
 @exercise("1.4.1")
 def _half_the_singular_value(answer: Any) -> Verdict:
     """The factors by which 2 L₁‖y‖/s₁² and the mirrored bound grow when s₁ is halved."""
+    if isinstance(answer, set | frozenset):
+        return Verdict(False, "A set has no order. Pass a pair of numbers, such as (2, 2).")
     pair = array_of(answer, "Pass a pair of numbers, such as (2, 2).", (2,))
     right = (0.5**-2, 0.5**-1.5)
     if np.allclose(pair, right, rtol=5e-3):
@@ -33,6 +38,10 @@ def _half_the_singular_value(answer: Any) -> Verdict:
         return Verdict(False, "A smaller s₁ asks for a larger α: your factors are below 1.")
     if np.allclose(pair, 2.0, rtol=5e-3):
         return Verdict(False, "Those are the factors of the distances. How does s₁ enter the α?")
+    if pair[0] == right[0]:
+        if few_digits(pair[1], right[1]):
+            return Verdict(False, MORE_DIGITS)
+        return Verdict(False, "The first is right. Which power of s₁ is in the second?")
     return Verdict(False, "Write both bounds as a constant times a power of s₁.")
 
 
@@ -79,3 +88,16 @@ def _small_ball(answer: Any) -> Verdict:
     if moved <= 1e-4:
         return Verdict(False, f"Inside the ball, but the loss is {value:.1e}: not below 1e-14.")
     return Verdict(False, f"The neurons moved {moved:.1e}, and the loss is {value:.1e}.")
+
+
+@exercise("1.4.4")
+def _without_h(answer: Any) -> Verdict:
+    """Which sentences about the lemma's path hold where s > 0 but h is not below 1/2."""
+    chosen = choice_of(answer, 5, "Pass the numbers of the true sentences, such as {1, 2}.")
+    if chosen == {1, 2, 5}:
+        return Verdict(True, "Without h < ½ the race may be lost; it need not be.")
+    if not chosen >= {1, 2}:
+        return Verdict(False, "Steps 1 and 2 ask for rank n where the path is, and not for h.")
+    if chosen & {3, 4}:
+        return Verdict(False, "A bound that fails says nothing: the path may still arrive.")
+    return Verdict(False, "Compare ‖r₀‖ with the top of the curve, s²/2L, where h ≥ ½.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 from narrowlib.certificates.existence import existence_certificate
 from narrowlib.datasets import digits
 from narrowlib.exercises._answers import (
+    MORE_DIGITS,
     Verdict,
     exercise,
+    few_digits,
     function_of,
     near,
     numeric_exercise,
@@ -57,37 +60,49 @@ def _shifted_factor(value: float) -> Verdict:
         return Verdict(False, "True, and sharper: but the proposition takes the Frobenius norm.")
     if near(value, t - float(np.abs(E).max()), 1e-9):
         return Verdict(False, "The largest entry may be less than the norm of E.")
+    if few_digits(value, t - size):
+        return Verdict(False, MORE_DIGITS)
     return Verdict(False, "Form E = K − M Mᵀ − t I, all four entries, and its Frobenius norm.")
 
 
 def _cases() -> list[tuple[tuple[Fraction, ...], bool, str]]:
-    """Bounds (R, s, L), a radius, whether the lemma proves it, and what a miss means."""
+    """Bounds (r, s, L), a radius, whether the lemma proves it, and what a miss means."""
     small = "No radius below the root is proved."
-    sharp = "A radius below 2R/s may do."
+    sharp = "A radius below 2r/s may do."
     wide = "Beyond s/L the fit is still inside."
     half = "Without h < 1/2 nothing follows."
+    tiny = Fraction(1, 10**40)
+    close = "This radius is within 10⁻⁴⁰ of the root: decide it by whole numbers, without a root."
     cases = []
     for s, L in ((Fraction(1), Fraction(1)), (Fraction(2), Fraction(8))):
-        unit, R = s / L, Fraction(3, 8) * s**2 / L  # h = 3/8, and the roots are s/(2L), 3s/(2L)
-        cases += [((R, s, L, unit * Fraction(k, 100)), False, small) for k in (1, 30, 49)]
-        cases += [((R, s, L, unit * Fraction(k, 100)), True, sharp) for k in (50, 60, 74)]
-        cases += [((R, s, L, unit * Fraction(k, 100)), True, wide) for k in (100, 151, 400)]
+        unit, r = s / L, Fraction(3, 8) * s**2 / L  # h = 3/8, and the roots are s/(2L), 3s/(2L)
+        cases += [((r, s, L, unit * Fraction(k, 100)), False, small) for k in (1, 30, 49)]
+        cases += [((r, s, L, unit * Fraction(k, 100)), True, sharp) for k in (50, 60, 74)]
+        cases += [((r, s, L, unit * Fraction(k, 100)), True, wide) for k in (100, 151, 400)]
         for h in (Fraction(1, 2), Fraction(3, 4), Fraction(4)):
             radii = (Fraction(1, 2), Fraction(1), Fraction(3), Fraction(20))
             cases += [((h * s**2 / L, s, L, unit * k), False, half) for k in radii]
+    # h = 1/4: the root is 1 - √½, and these two radii are nearer to it than a float can tell
+    below = 1 - Fraction(math.isqrt(10**80 // 2) + 1, 10**40)
+    quarter = (Fraction(1, 4), Fraction(1), Fraction(1))
+    cases += [((*quarter, below), False, close), ((*quarter, below + tiny), True, close)]
     return cases
+
+
+def _short(number: Fraction) -> str:
+    return str(number) if len(str(number)) < 12 else f"{float(number):.9g}…"
 
 
 @exercise("1.5.3")
 def _radius_without_roots(answer: Any) -> Verdict:
-    """A function of R, s, L and rho: whether the lemma proves a fit within rho."""
-    function = function_of(answer, "Pass a function of R, s, L and rho.")
+    """A function of r, s, L and a radius: whether the lemma proves a fit within it."""
+    function = function_of(answer, "Pass a function of r, s, L and radius.")
     for arguments, right, hint in _cases():
         found = bool(function(*arguments))
         if found != right:
-            shown = ", ".join(map(str, arguments))
+            shown = ", ".join(_short(argument) for argument in arguments)
             return Verdict(False, f"At {shown} it says {found}. {hint}")
-    return Verdict(True, "No root is taken: whole numbers can decide it.")
+    return Verdict(True, "It agrees at every radius tried, even within 10⁻⁴⁰ of the root.")
 
 
 @exercise("1.5.4")

@@ -1,4 +1,4 @@
-"""Sliders and animations as a reader turns them: one picture at a time, by mouse or by keyboard."""
+"""Sliders and films as a reader turns them: one picture at a time, by mouse or by keyboard."""
 
 import pytest
 from book_build import ROOT, sources
@@ -7,7 +7,7 @@ pytestmark = pytest.mark.slow
 
 
 def shows(sign):
-    """The chapters whose stored outputs hold a slider or an animation."""
+    """The chapters whose stored outputs hold a slider, or a film."""
     return [
         name
         for name, notebook in sources.notebooks(ROOT).items()
@@ -15,11 +15,11 @@ def shows(sign):
     ]
 
 
-SLIDERS, ANIMATIONS = shows("nl-slider"), shows("_anim_img")
+SLIDERS, FILMS = shows("nl-slider"), shows("► play")
 
 
 def test_the_book_has_both():
-    assert SLIDERS and ANIMATIONS
+    assert SLIDERS and FILMS
 
 
 @pytest.fixture
@@ -61,16 +61,22 @@ def test_two_sliders_of_a_page_do_not_move_each_other(opened):
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("opened", ANIMATIONS, indirect=True)
-def test_an_animation_moves_with_its_slider(opened):
-    for player in opened.locator(".animation").all():
-        picture, knob = player.locator("img"), player.locator("input[type=range]")
-        first = picture.get_attribute("src")
-        knob.evaluate("e => { e.value = e.max; e.dispatchEvent(new Event('input')); }")
-        assert picture.get_attribute("src") != first
+@pytest.mark.parametrize("opened", FILMS, indirect=True)
+def test_a_film_plays_to_its_end_and_again_and_rests_where_it_is_told(opened):
+    for film in opened.locator(".nl-slider:has(button)").all():
+        knob, button = film.locator("input"), film.locator("button")
+        last = film.locator("img").count() - 1
+        knob.fill(str(last - 1))
+        for first in (last - 1, 0):  # at its end it begins again
+            assert visible(film) in ([first], [last])
+            button.click()
+            assert "pause" in button.text_content()
+            opened.wait_for_function("knob => +knob.value > 0", arg=knob.element_handle())
+            knob.fill(str(last))  # a hand on the knob stops it
+            assert "play" in button.text_content() and visible(film) == [last]
 
 
-@pytest.mark.parametrize("opened", [*SLIDERS, *ANIMATIONS], indirect=True)
+@pytest.mark.parametrize("opened", SLIDERS, indirect=True)
 def test_moving_figures_have_captions(opened):
-    for moving in opened.locator(".nl-slider, .animation").all():
+    for moving in opened.locator(".nl-slider").all():
         assert moving.evaluate("e => !!e.closest('figure')?.querySelector('figcaption')")
