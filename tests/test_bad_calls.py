@@ -425,7 +425,7 @@ row("Table.where", lambda names: table().where(**names), called=("where",),
 row("Table.save", method(table, "save"), path=("file", PATH))
 row("Table.__getitem__", lambda index: table()[index], called=("row", "column"),
     index=("loss", {"a typo": "los", "nothing": None}))
-row("check", nl.check, number=("0.1", WORD | {"unknown": "9.9"}), answer=(1, {}))
+row("check", nl.check, number=("0.1.1", WORD | {"unknown": "9.9"}), answer=(1, {}))
 row("frozen_pytree", nl.frozen_pytree)
 row("claim", lambda names: nl.claim(names), names=("loss", PATH))
 # fmt: on

@@ -1,4 +1,4 @@
-"""Checkers for the book's exercises: `check("0.1", answer)` says right, or what is off.
+"""Checkers for the book's exercises: `check("0.1.1", answer)` says right, or what is off.
 
 A checker computes the right answer from first principles and compares; where an answer misses
 in a way that has a name, it names it. It gives no answer away, and whatever it is given, it never
@@ -21,8 +21,7 @@ def check(number: str, answer: Any) -> Verdict:
     """Check an answer to an exercise of the book.
 
     Args:
-        number: the exercise: chapter and number, such as "0.1", or part, chapter and number,
-            such as "1.3.2".
+        number: the exercise: part, chapter and number, such as "1.3.2".
         answer: what the exercise asks for; weights as `Params` or as a pair (W, v).
 
     Returns:
@@ -33,7 +32,7 @@ def check(number: str, answer: Any) -> Verdict:
 
     Example:
         >>> import narrowlib as nl
-        >>> nl.check("0.1", 1797)
+        >>> nl.check("0.1.1", 1797)
         Not yet. That is the number of samples. Each neuron brings d weights, not one.
     """
     for module in pkgutil.iter_modules(__path__):  # only now: they import what they check

@@ -44,7 +44,7 @@ MANY = "Your function has to return finite numbers."
 
 
 def exercise(number: str) -> Callable[[Callable[[Any], Verdict]], Callable[[Any], Verdict]]:
-    """Enter a checker under the number of its exercise, such as "0.1" or "1.3.2"."""
+    """Enter a checker under the number of its exercise, such as "1.3.2"."""
 
     def register(checker: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
         @functools.wraps(checker)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
+import jax
 import numpy as np
 
+from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import Verdict, array_of, exercise, numeric_exercise
+from narrowlib.solvers.interpolate import interpolate
 
 
 def _even_width(directions: int, equations: int) -> int:
@@ -16,21 +20,6 @@ def _even_width(directions: int, equations: int) -> int:
 
 
 @numeric_exercise("1.1.1")
-def _photographs(value: float) -> Verdict:
-    """The theorem's width for 1,281,167 photographs of 224 × 224 pixels in three colours."""
-    n, pixels = 1_281_167, 224**2
-    if value == _even_width(3 * pixels, n):
-        return Verdict(True, "Fewer neurons than ten, twice: the photographs have many inputs.")
-    if value == _even_width(pixels, n):
-        return Verdict(False, "That takes a pixel for one number. It has three colours.")
-    if value == math.ceil(n / (3 * pixels)):
-        return Verdict(False, "That is ⌈n/d⌉. The start is mirrored: a pair counts once.")
-    if abs(value - 2 * n / (3 * pixels)) < 1:
-        return Verdict(False, "Close: round n/d up first, then double it.")
-    return Verdict(False, "n is given; d is the number of numbers in one photograph.")
-
-
-@numeric_exercise("1.1.2")
 def _bias(value: float) -> Verdict:
     """The least even width with (m/2)(d + 1) ≥ n, for n = 1000 and d = 9."""
     n, d = 1000, 9
@@ -45,7 +34,7 @@ def _bias(value: float) -> Verdict:
     return Verdict(False, "How many trained numbers does a pair of twins bring? Twins count once.")
 
 
-@numeric_exercise("1.1.3")
+@numeric_exercise("1.1.2")
 def _outputs(value: float) -> Verdict:
     """The least even width with (m/2) d ≥ n K: n = 50,000, d = 3,072, K = 10."""
     n, d, K = 50_000, 3072, 10
@@ -63,7 +52,7 @@ def _outputs(value: float) -> Verdict:
     return Verdict(False, "Count the rows of J, and its columns without those that twins repeat.")
 
 
-@exercise("1.1.4")
+@exercise("1.1.3")
 def _null_move(answer: Any) -> Verdict:
     """A displacement (4, 3) that J maps to zero at every mirrored start with four neurons."""
     move = array_of(answer, "Pass an array of shape (4, 3) of finite numbers.")
@@ -87,7 +76,7 @@ def _null_move(answer: Any) -> Verdict:
     return Verdict(False, "The outputs change. Write J vec Δ with the two halves of J and of Δ.")
 
 
-@numeric_exercise("1.1.5")
+@numeric_exercise("1.1.4")
 def _sign_patterns(value: float) -> Verdict:
     """Sign patterns of one neuron without bias on n = 10 points in general position, d = 2."""
     n, d = 10, 2
@@ -106,3 +95,37 @@ def _sign_patterns(value: float) -> Verdict:
     if value == 2**n:
         return Verdict(False, "Those are all labellings; one neuron makes only a few of them.")
     return Verdict(False, "Turn w slowly, and list the patterns that appear; none comes twice.")
+
+
+@cache
+def _fewest_bits() -> int:
+    """The least b at which moves rounded to b bits keep all 200 signs, at 24 neurons."""
+    with jax.enable_x64(True):
+        X, y, *_ = gaussian(jax.random.key(0), n=200, d=20)
+        fit = interpolate(X, y, key=jax.random.key(9), width=24)
+        start, v = (np.asarray(part) for part in (fit.stats["start"].W, fit.params.v))
+        moves, X, y = np.asarray(fit.params.W) - start, np.asarray(X), np.asarray(y)
+    for b in range(2, 25):
+        unit = np.abs(moves).max() / (2 ** (b - 1) - 1)
+        outputs = np.tanh(X @ (start + unit * np.round(moves / unit)).T) @ v
+        if (outputs * y > 0).all():
+            return b
+    return 25
+
+
+@numeric_exercise("1.1.5")
+def _bits(value: float) -> Verdict:
+    """The fewest bits a weight that keep 200 random signs, by rounding to an even grid."""
+    right = _fewest_bits()
+    if value == right:
+        a_label = right * 24 * 20 / 200
+        return Verdict(True, f"That is {a_label:.0f} bits a label, of which it carries one.")
+    if value in (32, 64):
+        return Verdict(False, "That is how weights are stored; round their moves to fewer bits.")
+    if value >= 480:
+        return Verdict(False, "That counts several weights together; how many bits has each?")
+    if 1 < value < right:
+        return Verdict(False, f"With {value:g} bits a sign is lost: compare F and y one by one.")
+    if value > right:
+        return Verdict(False, "That is enough, but fewer bits are, too.")
+    return Verdict(False, "A grid needs two bits or more: one value for each sign, and zero.")

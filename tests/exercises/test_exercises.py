@@ -11,11 +11,11 @@ import pytest
 import narrowlib as nl
 from narrowlib.exercises._answers import CHECKERS, as_number
 
-nl.check("0.1", None)  # loads all
+nl.check("0.1.1", None)  # loads all
 
 
 def test_an_unknown_exercise_is_named():
-    with pytest.raises(ValueError, match=r"number: got '9.9'. The exercises are 0.1"):
+    with pytest.raises(ValueError, match=r"number: got '9.9'. The exercises are 0.1.1"):
         nl.check("9.9", 1)
 
 
@@ -26,7 +26,7 @@ def test_the_book_and_the_checkers_have_the_same_exercises(pytestconfig):
 
 @pytest.mark.parametrize("number", [None, 0.1, "", "0.1 ", ["0.1"], {}])
 def test_a_number_is_a_word(number):
-    with pytest.raises(ValueError, match=r"^number: got .*\. The exercises are 0.1"):
+    with pytest.raises(ValueError, match=r"^number: got .*\. The exercises are 0.1.1"):
         nl.check(number, 1)
 
 
