@@ -122,12 +122,19 @@ class Ledger(SphinxDirective):
 
 
 def mark_cells(app: Sphinx, doctree: nodes.document) -> None:
-    """Give the first cell that asserts a claim the anchor that the ledger points at."""
+    """Give the first cell that asserts a claim the anchor that the ledger points at.
+
+    A check that is folded whole is folded under the word "Check"; `folds.js` opens it for a link.
+    """
     seen = set()
     for cell in doctree.findall(nodes.container):
         if cell.get("nb_element") == "cell_code":
             source = next(iter(cell.findall(nodes.literal_block))).astext()
-            for claim in ledger.claims_of({"source": source}):
+            claims = ledger.claims_of({"source": source})
+            if claims and cell.get("hide_mode") == "all":
+                cell["classes"].append("check")
+                cell["prompt_show"] = cell["prompt_hide"] = "Check"
+            for claim in claims:
                 if claim not in seen:
                     cell["ids"].append(f"check-{claim}")
                 seen.add(claim)

@@ -93,6 +93,13 @@ def labels_of(notebook: dict) -> Iterator[str]:
             yield name
 
 
+def sources_of(claims: dict[str, dict]) -> dict[str, str]:
+    """What stands under the title of a theorem box, by its label; a row of its own comes first."""
+    rows = {claim: row for claim, row in claims.items() if row.get("source")}
+    found = {label: row["source"] for row in rows.values() for label in row.get("labels", [])}
+    return found | {claim: row["source"] for claim, row in rows.items()}
+
+
 def problems(
     claims: dict[str, dict], notebooks: dict[str, dict], pages: dict[str, str]
 ) -> list[str]:
@@ -108,10 +115,12 @@ def problems(
             found.append(f"{at} status {row['status']!r} is not one of {', '.join(STATUSES)}.")
         if row.get("kind") in PROVED and "control" not in row:
             found.append(f"{at} a {row['kind']} needs a control, which drops a hypothesis.")
+        if row.get("kind") in PROVED and not row.get("source"):
+            found.append(f"{at} a {row['kind']} needs a source: who claims it, whose the proof is.")
         if "control" in row and row["control"] not in claims:
             found.append(f"{at} its control {row['control']!r} is no claim of the ledger.")
 
-    asserted, covered = set(), set(claims)
+    asserted, covered, sourced = set(), set(claims), sources_of(claims)
     for row in claims.values():
         covered.update(row.get("labels", []))
     for name, notebook in notebooks.items():
@@ -131,6 +140,8 @@ def problems(
                 found.append(
                     f"{name}: no claim covers {label}, neither by its id nor in its labels."
                 )
+            elif not label.startswith("fig-") and label not in sourced:
+                found.append(f"{name}: {label} gets no source: the rows that cover it have none.")
 
     mentioned = {claim for page in pages.values() for claim in ROLE.findall(page)}
     for claim, row in claims.items():

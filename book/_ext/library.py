@@ -1,14 +1,17 @@
-"""The API page, one library file at a time, under the names that readers type.
+"""The pages of the library, one library file at a time, under the names that readers type.
 
-`.. library:: network.model` documents what `narrowlib` exports from that file, as
-`narrowlib.forward` and not `narrowlib.network.model.forward`; a module that is exported whole
-(`nl.plots`) is documented with its own public names. Signatures show the annotations
-as the source writes them: evaluated, `Float[ArrayLike, "n d"]` fills five lines.
+`.. library-names:: book/api/network` is a table of what that page documents; of several pages, in
+the order of the alphabet. `.. library:: network.model` documents what `narrowlib` exports from that
+file, as `narrowlib.forward` and not `narrowlib.network.model.forward`; a module that is exported
+whole (`nl.plots`) is documented with its own public names. Signatures show the annotations as the
+source writes them: evaluated, `Float[ArrayLike, "n d"]` fills five lines.
 """
 
 import importlib
 import inspect
+import re
 import sys
+from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -23,6 +26,7 @@ from . import docmath
 
 logger = logging.getLogger(__name__)
 PACKAGE = "narrowlib"
+FILE = re.compile(r"^\.\. library:: (\S+)", re.M)
 
 
 def line(thing: object) -> int:
@@ -69,8 +73,32 @@ def markup(prefix: str, name: str) -> list[str]:
     return [*lines, ""]
 
 
+class Names(SphinxDirective):
+    """A table of the names on the pages that are given: each with its first sentence."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        pages = self.arguments[0].split()
+        names = []
+        for page in pages:
+            path = self.env.doc2path(page)
+            self.env.note_dependency(path)
+            for module in FILE.findall(Path(path).read_text("utf8")):
+                prefix, own = exported(module)
+                names += [f"{prefix}.{name}".removeprefix(f"{PACKAGE}.") for name in own]
+        if len(pages) > 1:
+            names.sort(key=str.lower)
+        lines = [f".. currentmodule:: {PACKAGE}", "", ".. autosummary::", "   :nosignatures:", ""]
+        lines += [f"   {name}" for name in names]
+        holder = nodes.Element()
+        self.state.nested_parse(StringList(lines, self.env.docname), 0, holder)
+        return holder.children
+
+
 class Library(SphinxDirective):
-    """What one file of the library is about, a table of its names, and the full entries."""
+    """What one file of the library is about, and an entry for each of its names."""
 
     required_arguments = 1
 
@@ -86,8 +114,6 @@ class Library(SphinxDirective):
             return []
         about = inspect.getdoc(sys.modules[f"{PACKAGE}.{module}"]) or ""
         lines = [*docmath.convert(about.splitlines()), "", f".. currentmodule:: {prefix}", ""]
-        lines += [".. autosummary::", "   :nosignatures:", ""]
-        lines += [*(f"   {name}" for name in names), ""]
         for name in names:
             lines += markup(prefix, name)
         holder = nodes.Element()
@@ -133,6 +159,7 @@ def where(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("library", Library)
+    app.add_directive("library-names", Names)
     app.connect("autodoc-process-docstring", where, priority=300)
     app.connect("autodoc-process-signature", signature)
     app.connect("missing-reference", internal)

@@ -3,13 +3,17 @@
 sphinx-proof writes "Proof. " before the first line of a proof. Where that line begins a list, the
 list is lost and all steps run together in one paragraph: here such a proof begins with a line of
 its own. A proof folded with `:class: dropdown` has no title to click on; it gets one.
+
+A theorem box says under its title where it is from, as its row in the ledger does.
 """
 
 import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx_proof.directive import ProofDirective
+from sphinx_proof.directive import ElementDirective, ProofDirective
+
+from . import ledger
 
 LIST_ITEM = re.compile(r"\s*(\d+\.|[-*])\s")
 
@@ -22,6 +26,19 @@ class Proof(ProofDirective):
             for _ in range(2):
                 self.content.insert(0, "", source=self.content.source(0), offset=0)
         return super().run()
+
+
+class Statement(ElementDirective):
+    """A theorem, lemma, proposition or corollary, with its source under the title."""
+
+    def run(self) -> list[nodes.Node]:
+        boxes = super().run()
+        source = ledger.sources_of(self.env.claims).get(self.options.get("label", ""))
+        if source:
+            words, messages = self.state.inline_text(f"Source: {source}.", self.lineno)
+            boxes[0].insert(1, nodes.paragraph("", "", *words, classes=["source"]))
+            boxes += messages
+        return boxes
 
 
 def title_proofs(app: Sphinx, doctree: nodes.document) -> None:
@@ -40,5 +57,7 @@ def title_proofs(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> dict:
     app.setup_extension("sphinx_proof")
     app.add_directive_to_domain("prf", "proof", Proof, override=True)
+    for kind in ledger.PROVED:
+        app.add_directive_to_domain("prf", kind, Statement, override=True)
     app.connect("doctree-read", title_proofs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

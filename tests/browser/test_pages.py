@@ -135,6 +135,14 @@ def test_boxes_badges_and_links_have_contrast(name, scheme, visit):
     assert low == []
 
 
+REFERENCE = [name for name in DOCUMENTS if name.startswith("book/api")]
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_a_page_of_the_library_is_not_too_long(name, visit):
+    assert visit(name).seen().evaluate("() => document.body.scrollHeight") <= 15000
+
+
 @chapters
 def test_figures_keep_their_light_paper_in_the_dark_theme(name, visit):
     figures = visit(name).seen(scheme="dark").locator("div.cell_output img:visible")
@@ -155,6 +163,20 @@ def test_folded_parts_open_on_a_click(name, visit):
     for _ in range(folded.count()):
         folded.first.click()
     assert page.locator("article details:not([open])").count() == 0
+
+
+@chapters
+def test_a_link_to_a_folded_check_opens_it(name, visit):
+    page = visit(name).seen()
+    for anchor in page.locator("div.cell.check").locator("xpath=descendant-or-self::*[@id]").all():
+        fold = anchor.locator("xpath=ancestor-or-self::*[contains(@class, 'check')]/details")
+        assert {word.strip() for word in fold.locator("> summary > p").all_text_contents()} == {
+            "Check"
+        }
+        fold.evaluate("e => e.open = false")
+        page.evaluate("id => location.hash = id", anchor.get_attribute("id"))
+        page.wait_for_function("e => e.open", arg=fold.element_handle())
+    page.evaluate("() => history.replaceState(null, '', location.pathname)")
 
 
 @pytest.mark.parametrize("name", [DOCUMENTS[0], *CHAPTERS])

@@ -2,6 +2,8 @@
 
 # ruff: noqa: F811 (the fixture `html` is imported, and then named as an argument)
 
+import collections
+import inspect
 import itertools
 import json
 import re
@@ -73,7 +75,7 @@ def whole():
         "seeds": "0 to 4",
     }
     claims = {"thm-rank": dict(row), "drop": row | {"kind": "control", "status": "checked"}}
-    claims["thm-rank"] |= {"control": "drop", "labels": ["fig-rank"]}
+    claims["thm-rank"] |= {"control": "drop", "labels": ["fig-rank"], "source": "ours"}
     checks = [
         markdown(BOX),
         cell('with nl.claim("thm-rank"):\n    assert rank == n'),
@@ -125,6 +127,16 @@ def control_missing(claims, cells, pages):
     del claims["thm-rank"]["control"]
 
 
+def no_source(claims, cells, pages):
+    claims["thm-rank"]["source"] = ""
+    claims["drop"] |= {"source": "ours", "labels": ["thm-rank"]}
+
+
+def no_source_of_a_box(claims, cells, pages):
+    claims["drop"]["labels"] = ["lem-new"]
+    cells[0]["source"] += "\n\n::::{prf:lemma}\n:label: lem-new\nText.\n::::"
+
+
 def bad_status(claims, cells, pages):
     claims["thm-rank"]["status"] = "true"
 
@@ -164,6 +176,8 @@ def no_cover_of_a_figure(claims, cells, pages):
         (no_mention, "thm-rank: no page mentions it"),
         (no_control, "its control 'drop-it' is no claim"),
         (control_missing, "a theorem needs a control"),
+        (no_source, "a theorem needs a source"),
+        (no_source_of_a_box, "lem-new gets no source"),
         (bad_status, "status 'true' is not one of"),
         (bad_kind, "kind 'fact' is not one of"),
         (no_seeds, "the field 'seeds' is missing"),
@@ -492,12 +506,32 @@ def test_every_claim_has_its_row_and_the_row_leads_back(html):
             assert any(link.endswith(f"#check-{claim}") for link in page.links)
 
 
-def test_the_library_page_lists_every_public_name(html):
+def test_every_public_name_is_documented_once(html):
     import narrowlib
 
-    page = book_build.page(html / "book/api.html")
-    public = getattr(narrowlib, "__all__", [n for n in vars(narrowlib) if n[0] != "_"])
-    objects = [n for n in public if not hasattr(getattr(narrowlib, n), "__path__")]
-    modules = type(re)
-    wanted = {f"narrowlib.{n}" for n in objects if not isinstance(getattr(narrowlib, n), modules)}
-    assert wanted - set(page.ids) == set()
+    found = collections.Counter()
+    for path in [html / "book/api.html", *sorted((html / "book/api").glob("*.html"))]:
+        found.update(i for i in book_build.page(path).ids if i.startswith("narrowlib."))
+    objects = {n: getattr(narrowlib, n) for n in dir(narrowlib) if not n.startswith("__")}
+    names = [n for n, thing in objects.items() if not inspect.ismodule(thing)]
+    names += [f"{m}.{n}" for m in ("plots", "sliders") for n in own_names(objects[m])]
+    assert {n: found[f"narrowlib.{n}"] for n in names if found[f"narrowlib.{n}"] != 1} == {}
+    assert [i for i, times in found.items() if times > 1] == []
+
+
+def own_names(module):
+    """The public functions and classes that a module defines."""
+    return [n for n, t in vars(module).items() if n[0] != "_" and is_own(t, module)]
+
+
+def is_own(thing, module):
+    return callable(thing) and getattr(thing, "__module__", None) == module.__name__
+
+
+def test_the_overview_lists_every_name(html):
+    links = {link.partition("#")[2] for link in book_build.page(html / "book/api.html").links}
+    for path in (html / "book/api").glob("*.html"):
+        entries = [
+            i for i in book_build.page(path).ids if re.fullmatch(r"narrowlib(\.[a-z]+)?\.\w+", i)
+        ]
+        assert [i for i in entries if i not in links and i.count(".") == 1] == []
