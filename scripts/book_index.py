@@ -117,10 +117,10 @@ class Book:
         return f"{self.home}/{name}.html{f'#{anchor}' if anchor else ''}"
 
     def source(self, label: str) -> str | None:
-        """Where a theorem comes from: the ledger's word in the row of its name or its label."""
-        row = self.claims.get(label) or next(
-            (row for row in self.claims.values() if label in row.get("labels", [])), {}
-        )
+        """Where a theorem comes from, by its label; a row of its own comes first."""
+        rows = {claim: row for claim, row in self.claims.items() if row.get("source")}
+        covering = [row for row in rows.values() if label in row.get("labels", [])]
+        row = rows.get(label) or (covering or [{}])[-1]
         return row.get("source")
 
 
