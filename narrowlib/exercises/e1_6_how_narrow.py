@@ -14,6 +14,7 @@ from narrowlib.exercises._answers import (
     array_of,
     exercise,
     function_of,
+    near,
     number_of,
     numeric_exercise,
     weights_of,
@@ -21,23 +22,28 @@ from narrowlib.exercises._answers import (
 
 
 @exercise("1.6.1")
-def _four_widths(answer: Any) -> Verdict:
-    """⌈n/(d + 1)⌉, ⌈n/d⌉, 2⌈n/d⌉ and 4⌈n/d⌉ for n = 2000 and d = 40."""
-    n, d = 2000, 40
-    blocks = math.ceil(n / d)
-    right = (math.ceil(n / (d + 1)), blocks, 2 * blocks, 4 * blocks)
-    values = tuple(array_of(answer, "Pass a tuple of four numbers.", (4,)).tolist())
-    if values == right:
-        return Verdict(True, "The floor and the first construction are one neuron apart.")
-    if values[0] == n // (d + 1):
-        return Verdict(False, "The first has to reach n: round up, not down.")
-    if values[0] == math.ceil(n / d) and values[1:] == right[1:]:
+def _half_eta(answer: Any) -> Verdict:
+    """2^(p - n) with p = m (d + 1), for n = 24, d = 4 and m = 4, 5."""
+    n, d = 24, 4
+    message = "Pass a pair: the factor with four neurons, and the one with five."
+    values = array_of(answer, message, (2,))
+
+    def given(*parameters: int) -> bool:
+        return bool(np.allclose(values, [2.0 ** (p - n) for p in parameters], rtol=1e-6))
+
+    if given(4 * (d + 1), 5 * (d + 1)):
+        return Verdict(True, "It falls to a sixteenth with four neurons, and doubles with five.")
+    if np.allclose(values, [16, 0.5], rtol=1e-6):
+        return Verdict(False, "These are the factors for a doubled η: it is halved.")
+    if given(4 * d, 5 * d):
         return Verdict(False, "The output weights count too: each neuron has d + 1 parameters.")
-    if sorted(values) == sorted(right):
-        return Verdict(False, "These are the four numbers, in another order than asked for.")
-    wrong = ("first", "second", "third", "fourth")
-    names = [name for name, v, r in zip(wrong, values, right, strict=True) if v != r]
-    return Verdict(False, f"Look again at the {' and the '.join(names)}.")
+    if np.allclose(values, [2.0**-n] * 2, rtol=1e-6):
+        return Verdict(False, "Each image shrinks like that; but there are more cubes now.")
+    if np.allclose(values, [4, -1], rtol=1e-6):
+        return Verdict(False, "These are the exponents n - p. By what is the bound multiplied?")
+    if near(float(values[0]), 1 / 16):
+        return Verdict(False, "The first is right. With five neurons n - p is negative.")
+    return Verdict(False, "Put η/2 for η in η^(n - p), with p = m (d + 1).")
 
 
 @numeric_exercise("1.6.2")

@@ -34,19 +34,27 @@ def fitted():
     raise AssertionError("no start was fitted")
 
 
-BLOCKS = least(lambda k: 40 * k >= 2000)
+def covered(m, n=24, d=4):
+    """How the total volume changes: each cube becomes 2^p, each image 2^-n of itself."""
+    p = m * (d + 1)
+    return 2**p * 0.5**n
+
+
 RIGHT = [
-    ("1.6.1", lambda: (least(lambda m: 41 * m >= 2000), BLOCKS, 2 * BLOCKS, 4 * BLOCKS)),
+    ("1.6.1", lambda: [covered(4), covered(5)]),
+    ("1.6.1", lambda: np.array([1 / 16, 2])),
     ("1.6.2", lambda: least(lambda m: m * 794 >= 600_000)),
     ("1.6.3", lambda: my_delta),
     ("1.6.4", fitted),
 ]
 WRONG = [
-    ("1.6.1", (50, 50, 100, 200), "output weights"),
-    ("1.6.1", (48, 50, 100, 200), "round up"),
-    ("1.6.1", (49, 50, 200, 100), "order"),
-    ("1.6.1", (49, 50, 98, 200), "third"),
-    ("1.6.1", (49, 50, 100), "four numbers"),
+    ("1.6.1", (16, 0.5), "doubled"),
+    ("1.6.1", (2**-8, 2**-4), "output weights"),
+    ("1.6.1", (2**-24, 2**-24), "more cubes"),
+    ("1.6.1", (4, -1), "exponents"),
+    ("1.6.1", (1 / 16, 0.5), "The first is right"),
+    ("1.6.1", (2, 2), "η/2"),
+    ("1.6.1", 1 / 16, "a pair"),
     ("1.6.2", 755, "Round up"),
     ("1.6.2", 765, "K output weights"),
     ("1.6.2", 766, "left out"),
