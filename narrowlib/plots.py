@@ -146,7 +146,7 @@ def pair_disc(
     top = 0.6 * float(np.mean(np.asarray(y) ** 2))
     ax, shades = _axes(ax, (4.0, 3.6)), np.linspace(0, top, 31)
     ax.contourf(*np.moveaxis(delta, -1, 0), np.minimum(loss, top), shades, cmap="Blues_r")
-    ax.set_aspect("equal")
+    ax.set(aspect="equal", **dict.fromkeys(("xlim", "ylim"), (-1.06 * radius, 1.06 * radius)))
     ax.grid(False)
     return ax
 

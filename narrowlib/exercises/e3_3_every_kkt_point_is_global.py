@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -25,64 +24,81 @@ from narrowlib.exercises._answers import (
 from narrowlib.network.model import Params, loss
 from narrowlib.network.starts import mirrored_lecun
 
-S1, L1, KAPPA, NEURONS = 0.6, 20.0, 2.0, 36
+S1, L1, RATIO = 0.6, 20.0, 1e6
 
 
 @numeric_exercise("3.3.1")
 def _radius(value: float) -> Verdict:
-    """2 s₁ / (3 κ L₁)."""
-    right = 2 * S1 / (3 * KAPPA * L1)
+    """2 s₁ / (3 L₁), whatever the ratio is."""
+    right = 2 * S1 / (3 * L1)
     if near(value, right):
         return Verdict(True, "A neuron of the start has a length of about 1.")
-    if near(value, right * KAPPA):
-        return Verdict(False, "Unequal output weights cost a factor, which is missing.")
-    if near(value, right * 1.5) or near(value, right * 1.5 * KAPPA):
+    if near(value, right / RATIO):
+        return Verdict(False, "The ratio of output weights does not occur in the theorem.")
+    if near(value, right * 1.5):
         return Verdict(False, "That is where the rank could be lost. The remainder needs room too.")
     if near(value, 1 / right):
         return Verdict(False, "Upside down: a larger rank constant allows a larger ball.")
-    return Verdict(False, "Divide the rank constant of the cone by c times its Lipschitz constant.")
+    return Verdict(False, "Put the two constants into the theorem.")
 
 
-@numeric_exercise("3.3.2")
-def _per_neuron(value: float) -> Verdict:
-    """s₁ / ((√m + m/2) κ L₁)."""
-    right = S1 / ((math.sqrt(NEURONS) + NEURONS / 2) * KAPPA * L1)
-    if near(value, right):
-        return Verdict(True, "Smaller than one ball's, although the balls together reach further.")
-    if near(value, 2 * S1 / (3 * KAPPA * L1)):
-        return Verdict(False, "That is the radius of one ball.")
-    if near(value, 2 * S1 / (3 * KAPPA * L1) / math.sqrt(NEURONS)):
-        return Verdict(False, "The balls of that radius fit into one ball, but is that enough?")
-    if near(value, right * KAPPA):
-        return Verdict(False, "Unequal output weights cost a factor, which is missing.")
-    return Verdict(False, "Put c = √m + m/2 in the place of 3/2.")
+FAILS = {"A": "mirror", "B": "ray", "C": "rank", "D": "ball"}
+WHY = {
+    "A": "At A, which step says that F = 0 at the centre?",
+    "B": "At B, which step makes v longer?",
+    "C": "At C, J at the start has fewer independent columns than there are samples.",
+    "D": "At D, the gradient points at the centre of the ball, which is not W₀.",
+}
+
+
+@exercise("3.3.2")
+def _which_step(answer: Any) -> Verdict:
+    """The step that needs each hypothesis."""
+    if not isinstance(answer, dict):
+        return Verdict(False, 'Pass a dictionary, such as {"A": "ray", …}.')
+    given = {str(k).strip().upper(): str(word).strip().lower() for k, word in answer.items()}
+    if set(given) != set(FAILS):
+        return Verdict(False, "The letters are A, B, C and D.")
+    if unknown := sorted(set(given.values()) - set(FAILS.values())):
+        return Verdict(False, f"{unknown[0]!r} is no step: ray, rank, ball or mirror.")
+    for letter, step in FAILS.items():
+        if given[letter] != step:
+            return Verdict(False, WHY[letter])
+    return Verdict(True, "Each hypothesis has its place in the proof.")
 
 
 @exercise("3.3.3")
-def _widest_cone(answer: Any) -> Verdict:
-    """arctan(s₀ / (√2 ‖A₀‖ c₀))."""
+def _between_balls(answer: Any) -> Verdict:
+    """ε s₁ > L₁ ē (ε + ē/2) and ε > 0."""
     function = function_of(answer)
     wrong = {
-        "sine": lambda s, A, c: math.asin(min(1.0, s / (math.sqrt(2) * A * c))),
-        "tangent": lambda s, A, c: s / (math.sqrt(2) * A * c),
-        "one half": lambda s, A, c: math.atan(s / (A * c)),
-        "degrees": lambda s, A, c: math.degrees(math.atan(s / (math.sqrt(2) * A * c))),
+        "one ball": lambda s, L, inner, outer: outer < 2 * s / (3 * L),
+        "the inner ball": lambda s, L, inner, outer: inner < 2 * s / (3 * L),
+        "no rank": lambda s, L, inner, outer: inner * s > L * outer**2 / 2,
+        "no remainder": lambda s, L, inner, outer: s > L * outer,
     }
-    fits = {"right": True, **{name: True for name in wrong}}
-    for s, A, c in ((0.4, 1.0, 3.0), (1.5, 0.7, 2.0), (0.02, 2.0, 5.0)):
-        value = number_of(function(s, A, c))
-        fits["right"] &= near(value, math.atan(s / (math.sqrt(2) * A * c)), 1e-6)
+    fits = {"right": True, **dict.fromkeys(wrong, True)}
+    rng = np.random.default_rng(0)
+    for inner, outer in [(0.0, 0.0), (0.0, 0.1), *rng.uniform(0.001, 0.2, (200, 2)).tolist()]:
+        inner, outer = min(inner, outer), max(inner, outer)
+        s, L = rng.uniform(0.1, 1.0), rng.uniform(1.0, 10.0)
+        said = number_of(function(s, L, inner, outer), "Your function has to return True or False.")
+        right = inner > 0 and inner * s > L * outer * (inner + outer / 2)
+        fits["right"] &= bool(said) == right
         for name, other in wrong.items():
-            fits[name] &= near(value, other(s, A, c), 1e-6)
+            fits[name] &= inner == 0 or bool(said) == bool(other(s, L, inner, outer))
     if fits["right"]:
-        return Verdict(True, "Fewer than one degree is common.")
-    if fits["tangent"] or fits["sine"]:
-        return Verdict(False, "Close for small angles. What is τ in terms of θ?")
-    if fits["one half"]:
-        return Verdict(False, "Both halves of V move: (E; −E) is longer than E.")
-    if fits["degrees"]:
-        return Verdict(False, "In radians, please.")
-    return Verdict(False, "Set s₀ − √2 τ c₀ to zero.")
+        return Verdict(True, "With ē = ε it is the theorem: one proof for all these sets.")
+    hints = {
+        "the inner ball": "W may go as far as the outer ball: rank and remainder are taken there.",
+        "one ball": "Enough if the set is the outer ball itself. How strong is step 3 otherwise?",
+        "no rank": "The rank at W is less than at W₀, by what the outer ball allows.",
+        "no remainder": "That keeps the rank. The remainder E needs room too.",
+    }
+    for name, hint in hints.items():
+        if fits[name]:
+            return Verdict(False, hint)
+    return Verdict(False, "Compare ε(s₁ − L₁ē), from steps 2 and 3, with ½L₁ē², from step 4.")
 
 
 @exercise("3.3.4")
