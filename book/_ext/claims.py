@@ -5,6 +5,7 @@ links back to the sentence and to the cell that asserts it. The rules themselves
 in `ledger.py`; here every gap they find becomes a warning, hence an error under -W.
 """
 
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -16,8 +17,10 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.nodes import make_refnode
 
 from . import ledger, sources
+from .filter import form
 
 logger = logging.getLogger(__name__)
+TITLE = re.compile(r"^# (.+?)[ \t]*$", re.M)
 HEAD = ("Claim", "Status", "Tolerance", "Seeds", "Where")
 
 
@@ -34,6 +37,10 @@ def read(app: Sphinx) -> None:
     ]
     pages = sources.prose(root)
     app.env.claim_prose = [(c, name) for name in pages for c in ledger.ROLE.findall(pages[name])]
+    app.env.claim_pages = [
+        (name, found[1] if (found := TITLE.search(pages.get(name, ""))) else name, ids)
+        for name, ids in ledger.by_page(app.env.claims, notebooks, pages).items()
+    ]
     for problem in ledger.problems(app.env.claims, notebooks, pages):
         logger.warning(problem, type="claims")
 
@@ -75,7 +82,7 @@ class ClaimRole(SphinxRole):
 
 
 class Ledger(SphinxDirective):
-    """The table of all claims."""
+    """All claims: a table for each page, in reading order, and a form that filters the rows."""
 
     def run(self):
         env = self.env
@@ -83,12 +90,19 @@ class Ledger(SphinxDirective):
         env.note_dependency(str(Path(env.srcdir) / "book/claims.toml"))
         if not env.claims:
             return [nodes.paragraph("", "No claim is recorded yet.")]
+        return [form(env.claims), *(self.page(*page) for page in env.claim_pages)]
+
+    def page(self, name: str, title: str, ids: list[str]) -> nodes.section:
+        """The claims of one page under its title."""
         group = nodes.tgroup(cols=len(HEAD))
         group += [nodes.colspec(colwidth=width) for width in (44, 12, 16, 12, 16)]
-        head = nodes.row("", *(nodes.entry("", nodes.paragraph("", title)) for title in HEAD))
-        rows = [self.row(claim, row) for claim, row in env.claims.items()]
+        head = nodes.row("", *(nodes.entry("", nodes.paragraph("", word)) for word in HEAD))
+        rows = [self.row(claim, self.env.claims[claim]) for claim in ids]
         group += [nodes.thead("", head), nodes.tbody("", *rows)]
-        return [nodes.table("", group, classes=["ledger"])]
+        section = nodes.section("", ids=[nodes.make_id(f"claims-of-{name}")], names=[])
+        section += nodes.title("", title)
+        section += nodes.table("", group, classes=["ledger"])
+        return section
 
     def parse(self, markup: str) -> list[nodes.Node]:
         holder = nodes.entry()
@@ -118,7 +132,8 @@ class Ledger(SphinxDirective):
         where = nodes.entry("", *(nodes.paragraph("", "", item) for item in links))
         cells = [what, nodes.entry("", nodes.paragraph("", "", badge))]
         cells += [nodes.entry("", *self.parse(row.get(f, ""))) for f in ("tolerance", "seeds")]
-        return nodes.row("", *cells, where, ids=[f"ledger-{claim}"])
+        classes = [f"kind-{row.get('kind')}", f"status-{status}"]
+        return nodes.row("", *cells, where, ids=[f"ledger-{claim}"], classes=classes)
 
 
 def mark_cells(app: Sphinx, doctree: nodes.document) -> None:

@@ -100,6 +100,27 @@ def sources_of(claims: dict[str, dict]) -> dict[str, str]:
     return found | {claim: row["source"] for claim, row in rows.items()}
 
 
+def by_page(
+    claims: dict[str, dict], notebooks: dict[str, dict], pages: dict[str, str]
+) -> dict[str, list[str]]:
+    """The claims of each page in reading order: where a cell checks them, else where they stand."""
+    checked, read = {}, {}
+    for name, notebook in notebooks.items():
+        for cell in code_cells(notebook):
+            for claim in claims_of(cell):
+                checked.setdefault(claim, name)
+    for name, text_of_page in pages.items():
+        read[name] = list(dict.fromkeys(ROLE.findall(text_of_page)))
+    found: dict[str, list[str]] = {name: [] for name in pages}
+    for claim in claims:
+        home = checked.get(claim) or next((n for n, ids in read.items() if claim in ids), "")
+        found.setdefault(home, []).append(claim)
+    for name, ids in found.items():
+        order = {claim: k for k, claim in enumerate(read.get(name, []))}
+        ids.sort(key=lambda claim: order.get(claim, len(order)))
+    return {name: ids for name, ids in found.items() if ids}
+
+
 def problems(
     claims: dict[str, dict], notebooks: dict[str, dict], pages: dict[str, str]
 ) -> list[str]:

@@ -195,6 +195,17 @@ def test_each_gap_in_the_ledger_is_one_problem(broken, problem):
     assert problem in found[0]
 
 
+def test_claims_stand_by_page_in_reading_order():
+    claims, books, pages = whole()
+    claims |= {"late": {}, "open": {}, "nowhere": {}}
+    books["second"] = {"cells": [cell('with nl.claim("late"):\n    assert x')]}
+    pages["chapter"] = "First {claim}`drop`, {claim}`open`, {claim}`late`, then {claim}`thm-rank`."
+    pages["second"] = "Here {claim}`open` again, and {claim}`late`."
+    assert ledger.by_page(claims, books, pages) == {
+        "chapter": ["drop", "open", "thm-rank"], "second": ["late"], "": ["nowhere"],
+    }  # fmt: skip
+
+
 def test_an_open_claim_needs_no_cell_but_a_mention():
     claims, books, pages = whole()
     claims["thm-rank"]["status"] = "open"
@@ -474,6 +485,7 @@ def test_no_markup_is_left_in_the_text(name, html):
     body = page[page.index("<article") : page.index("</article>")]
     body = re.sub(r"<(pre|script|style|code|dt)\b.*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r'<(span|div) class="math.*?</\1>', "", body, flags=re.DOTALL)
+    body = re.sub(r"<strong>\*\*\w+</strong>", "", body)  # an argument of any keywords
     text = re.sub(r"<[^>]+>", "", body)
     assert re.findall(r".{0,30}(?:\$|\\[a-z]{3,}|\*\*|\{[a-z:]+\}`|:::).{0,30}", text) == []
     assert re.findall(r"<p>\d+\. .{0,30}", body) == []
