@@ -171,8 +171,8 @@ def gram(
         [[90.0, 36.0], [36.0, 18.0]]
 
     References:
-        Jacot, Gabriel, Hongler (2018) for the name; the product form is spelled out in
-        "The mathematics" of the first chapter.
+        Jacot, Gabriel, Hongler (2018) for the name; the product form is proved in
+        "The Jacobian of one hidden layer", Part 1, Chapter 2.
     """
     params, X, sigma = _prepare(params, X, activation)
     return _gram(params, X, sigma)
