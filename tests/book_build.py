@@ -16,7 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
 # The book's own Sphinx extensions, for the tests to import from here.
-from _ext import accessibility, docmath, ledger, numbers, offline, sources, status  # noqa: E402, F401
+from _ext import (  # noqa: E402, F401
+    accessibility,
+    docmath,
+    ledger,
+    numbers,
+    offline,
+    results,
+    sources,
+    status,
+)
 
 
 def build(out: Path) -> subprocess.CompletedProcess:

@@ -5,7 +5,7 @@
 import re
 
 import pytest
-from book_build import ROOT, html, numbers, sources  # noqa: F401 (a fixture)
+from book_build import ROOT, html, ledger, numbers, results, sources  # noqa: F401 (a fixture)
 
 NOTEBOOKS = sources.notebooks(ROOT)
 EVENT = re.compile(r"^:{3,}\{exercise\}|nl\.check\(\"([\d.]+)\"", re.M)
@@ -68,3 +68,27 @@ def test_the_page_shows_the_numbers(name, html):
         box = page[page.index(f'id="{label}"') :]
         assert re.search(r'caption-number">Exercise ([\w.]+)</span>', box)[1] == number
     assert len(solved) == page.count('Solution to<a class="reference internal" href="#ex-')
+
+
+def test_the_index_lists_every_box_and_figure(html):
+    listed = {label for _, found in results.book(ROOT) for _, label, _ in found}
+    wanted = {label for notebook in NOTEBOOKS.values() for label in ledger.labels_of(notebook)}
+    assert wanted <= listed
+    page = (html / "book/results.html").read_text("utf-8")
+    linked = set(re.findall(r'href="[^"]*#([\w-]+)"', page[page.index("<article") :]))
+    assert listed <= linked
+
+
+def test_results_are_read_in_order():
+    text = ":::{prf:theorem} Rank $n$\n:label: thm-a\n\nText.\n:::\n\n:::{prf:proof}\nNo.\n:::\n"
+    text += "\n:::{figure} a.png\n:alt: A\n:name: fig-b\nAt $h = 0.5$. More.\n:::"
+    drawn = {"figure": {"name": "fig-c", "caption": "Loss\nand rank. Left: $W$."}}
+    cells = [
+        {"cell_type": "markdown", "source": text},
+        {"cell_type": "code", "source": "", "metadata": {"mystnb": drawn}},
+    ]
+    assert list(results.results(cells)) == [
+        ("boxes", "thm-a", "Rank $n$"),
+        ("figures", "fig-b", "At $h = 0.5$."),
+        ("figures", "fig-c", "Loss and rank."),
+    ]
