@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "book"))
 # The book's own Sphinx extensions, for the tests to import from here.
 from _ext import (  # noqa: E402, F401
     accessibility,
+    cards,
     docmath,
     ledger,
     numbers,

@@ -1,16 +1,22 @@
 """Take every remote asset out of the pages, so that the book reads without a network.
 
-MathJax and the widgets are settled in `_config.yml`. Left are the style sheets and
+MathJax comes from a locked package, which holds the files of MathJax 3.2.2; what the pages ask for
+is copied, a tenth of it. The widgets are settled in `_config.yml`. Left are the style sheets and
 scripts that themes and extensions add by address, and the icon font that Matplotlib's
 `to_jshtml` asks a CDN for in each animation; the theme's own icons serve as well.
 Thebe, which would run cells on a remote server, goes too: its script is on every page,
 twice, and the second copy is an error.
 """
 
+import importlib.util
 import re
+import shutil
+from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
+logger = logging.getLogger(__name__)
 REMOTE = re.compile(r"^(https?:)?//")
 TAG = re.compile(
     r"""<link\b[^>]*\bhref\s*=\s*["'](?:https?:)?//[^>]*\bstylesheet[^>]*>"""
@@ -18,6 +24,27 @@ TAG = re.compile(
     r"""|<script\b[^>]*\bsrc\s*=\s*["'](?:https?:)?//[^>]*>\s*</script>""",
     re.S,
 )
+
+
+MATHJAX = "sphinx-mathjax-offline"  # a package's name with hyphens: found, not imported
+COPIED = ("tex-chtml.js", "input/tex/extensions/*.js", "output/chtml/fonts/woff-v2/*.woff")
+
+
+def copy_mathjax(app: Sphinx, failed: Exception | None) -> None:
+    """Copy MathJax beside the pages, with its licence, which is this project's too."""
+    found = importlib.util.find_spec(MATHJAX)
+    if failed or app.builder.format != "html":
+        return
+    if found is None or not found.submodule_search_locations:
+        logger.warning("no formula will be shown: the package %s is not installed", MATHJAX)
+        return
+    source = Path(found.submodule_search_locations[0]) / "static/mathjax"
+    target = Path(app.outdir) / "_static/mathjax"
+    for path in (path for pattern in COPIED for path in source.glob(pattern)):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    shutil.copyfile(Path(app.srcdir) / "LICENSE", target / "LICENSE")
 
 
 def unwanted(asset: object) -> bool:
@@ -42,4 +69,5 @@ def clean(app: Sphinx, pagename: str, templatename: str, context: dict, doctree)
 
 def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", clean, priority=900)
+    app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -407,7 +407,7 @@ def test_every_mention_of_the_address_is_the_one_in_the_config():
     wrong = {
         str(path.relative_to(ROOT)): other
         for path in files
-        if "vendor" not in path.parts and ".ipynb_checkpoints" not in path.parts
+        if ".ipynb_checkpoints" not in path.parts
         if (other := mentions(path.read_text("utf-8")) - {slug})
     }
     assert wrong == {}
