@@ -17,7 +17,7 @@ export NARROWLIB_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks serve test quick floor newest execute experiments bench lint format address lock audit clean
+.PHONY: help setup book pdf links notebooks serve test quick floor newest execute experiments bench lint format address lock audit clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,12 @@ floor newest:  ## make quick with the oldest, or the newest, versions allowed (N
 	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python -c .venv-$@/ends.txt -e ".[book,test]"
 	touch .venv-$@/.ready
 	$(MAKE) $(if $(NOTEBOOKS),test,quick) VENV=.venv-$@ ARGS='-W default::DeprecationWarning $(NOTEBOOKS) $(ARGS)'
+
+pdf: $(INDEX)  ## print the built book to _build/book.pdf (ARGS=--solutions: with hints and solutions)
+	$(BIN)/python scripts/pdf.py $(ARGS)
+
+links: $(READY)  ## look whether the book's links to other sites work (needs the network)
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lint: $(READY)  ## only the linters: ruff and pyright
 	$(BIN)/ruff check .
