@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from book_status import ROOT, write_whole
 from matplotlib.axes import Axes
+from matplotlib.patches import Circle
 from PIL import Image
 
 import narrowlib as nl
@@ -35,7 +36,7 @@ def solved() -> tuple[nl.Params, nl.Solution, jax.Array, jax.Array]:
 def weights(start: nl.Params, end: nl.Params, ax: Axes) -> None:
     """The neurons at the start and at the end, with the ball's shadow around each start."""
     for j, (before, after) in enumerate(zip(start.W, end.W, strict=True)):
-        ax.add_patch(plt.Circle(tuple(before), RADIUS, fill=False, ls="--", color="C0", lw=0.8))
+        ax.add_patch(Circle(tuple(before), RADIUS, fill=False, ls="--", color="C0", lw=0.8))
         ax.plot(*np.stack([before, after], axis=1), color="C0", lw=1)
         ax.plot(*after, "o", color="C0", mfc="C0" if j < 4 else "none")
     ax.set(xlabel="$w_1$", ylabel="$w_2$", aspect="equal", xlim=(-3, 3), ylim=(-3, 3))

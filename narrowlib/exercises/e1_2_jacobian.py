@@ -89,7 +89,7 @@ def _false_line(value: float) -> Verdict:
     """The line of a false proof in which a theorem is used without its hypothesis."""
     if value == 3:
         return Verdict(True, "σ′ jumps at 0, and the mean value theorem allows no jump.")
-    true = {
+    true: dict[float, str] = {
         1: "Line 1 is the definition of J, twice.",
         2: "Line 2 is true: it speaks only of points that have a second derivative.",
         4: "Line 4 is true: it says no more than that it follows from the others.",

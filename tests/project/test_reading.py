@@ -3,7 +3,7 @@
 import pytest
 import reading
 
-REWRITTEN = ()  # parts in the form of style; the others follow
+REWRITTEN = ("0", "1")  # parts in the form of CONTRIBUTING; the others follow
 CHAPTERS = {
     name: notebook
     for part in REWRITTEN
