@@ -15,22 +15,8 @@ import nbformat
 from book_status import ROOT
 from nbclient import NotebookClient
 
-without_remote_tags = book_status.load("book/_ext/offline.py").without_remote_tags
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_SECONDS = 300
-# the buttons of Matplotlib's animations are letters of an icon font that another host would send
-SIGNS = {
-    "minus": "−",
-    "fast-backward": "|◄◄",
-    "step-backward": "|◄",
-    "play fa-flip-horizontal": "◄",
-    "pause": "||",
-    "play": "►",
-    "step-forward": "►|",
-    "fast-forward": "►►|",
-    "plus": "+",
-}
-ICON = re.compile(rf'<i class="fa fa-({"|".join(SIGNS)})"></i>')
 # what a browser would fetch by itself from another host; an address to click on may stay
 FETCHED = re.compile(
     r"""<(?!a\b)[a-z]+\b[^>]*\b(?:src|href|data|action|poster)\s*=\s*["']?\s*(?:https?:)?//"""
@@ -46,16 +32,12 @@ def find_notebooks() -> list[Path]:
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
-    """Leaves what says something about the page, not about the run, and needs no other host."""
+    """Leaves what says something about the page, not about the run."""
     notebook.metadata.kernelspec = dict(KERNEL)
     notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         for name in ("execution", "collapsed", "scrolled", "ExecuteTime", "vscode"):
             cell.metadata.pop(name, None)
-        for output in cell.get("outputs", []):
-            if html := output.get("data", {}).get("text/html"):
-                html = ICON.sub(lambda icon: f"<span>{SIGNS[icon[1]]}</span>", html)
-                output.data["text/html"] = without_remote_tags(html)
 
 
 def complaints(notebook: nbformat.NotebookNode) -> list[str]:

@@ -2,8 +2,7 @@
 
 MathJax comes from a locked package, which holds the files of MathJax 3.2.2; what the pages ask for
 is copied, a tenth of it. The widgets are settled in `_config.yml`. Left are the style sheets and
-scripts that themes and extensions add by address, and the icon font that Matplotlib's
-`to_jshtml` asks a CDN for in each animation; the theme's own icons serve as well.
+scripts that themes and extensions add by address.
 Thebe, which would run cells on a remote server, goes too: its script is on every page,
 twice, and the second copy is an error.
 """
