@@ -4,8 +4,9 @@ Each page counts its own boxes, figures and exercises after the number in its ti
 `book/_ext/numbers.py` does for the built book; a test compares the two.
 """
 
+import importlib
 import re
-import tomllib
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -19,9 +20,10 @@ from plain_markdown import NUMBERED, Directive, NotKnown, directives
 from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
 
-sources = book_status.load("book/_ext/sources.py")
+sys.path.append(str(book_status.ROOT / "book"))
+ledger = importlib.import_module("_ext.ledger")
+sources = importlib.import_module("_ext.sources")
 CLAIMS, WORKS = "book/claims", "book/references"
-NUMBER = re.compile(r"(?P<workshop>Workshop )?(?P<part>\d+)\.(?P<chapter>\d+)[ :]")
 
 
 class Place(NamedTuple):
@@ -30,14 +32,6 @@ class Place(NamedTuple):
     name: str
     page: str
     anchor: str
-
-
-def before(title: str, kind: str) -> str:
-    """What stands before the count of a page's figures, boxes or exercises: "1.2." or "W1.2."."""
-    match = NUMBER.match(title)
-    if match is None or (match["workshop"] and kind == "exercise"):
-        return ""
-    return f"{'W' if match['workshop'] else ''}{match['part']}.{match['chapter']}."
 
 
 def label_of(box: Directive) -> str:
@@ -63,7 +57,8 @@ class Book:
         self.repository, self.home = self.config["repository"]["url"], address.pages(config)
         self.documents = sources.documents(root)
         self.notebooks = sources.notebooks(root)
-        self.claims = tomllib.loads((root / f"{CLAIMS}.toml").read_text("utf8"))
+        self.claims = ledger.load(root / f"{CLAIMS}.toml")
+        self.sources = ledger.sources_of(self.claims)
         self.works = parse_file(str(root / f"{WORKS}.bib")).entries
         self.titles, self.glossary = {}, ""
         self.labels: dict[str, Place] = {}
@@ -92,7 +87,8 @@ class Book:
 
         def counted(word: str, kind: str) -> str:
             counts[kind] += 1
-            return f"{word} {before(self.titles.get(name, ''), kind)}{counts[kind]}"
+            before = sources.prefix(self.titles.get(name, ""), kind)
+            return f"{word} {'.'.join((*before, str(counts[kind])))}"
 
         for text, cell in self._parts(path):
             if name not in self.titles and (title := re.search(r"^# (.+)$", text, re.M)):
@@ -116,13 +112,6 @@ class Book:
         """The address of a rendered page."""
         return f"{self.home}/{name}.html{f'#{anchor}' if anchor else ''}"
 
-    def source(self, label: str) -> str | None:
-        """Where a theorem comes from, by its label; a row of its own comes first."""
-        rows = {claim: row for claim, row in self.claims.items() if row.get("source")}
-        covering = [row for row in rows.values() if label in row.get("labels", [])]
-        row = rows.get(label) or (covering or [{}])[-1]
-        return row.get("source")
-
 
 class Page:
     """One page of the book, as `plain_markdown.convert` asks for it: boxes come in their order."""
@@ -142,7 +131,7 @@ class Page:
     def box(self, directive: Directive) -> tuple[str, str | None]:
         """The box's name and where it comes from."""
         label = label_of(directive)
-        return self._take(label), self.book.source(label) if label else None
+        return self._take(label), self.book.sources.get(label)
 
     def figure(self, name: str) -> str:
         """The next figure's name, "Fig. 3"."""

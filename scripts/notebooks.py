@@ -11,14 +11,12 @@ import shutil
 from pathlib import Path
 
 import nbformat
-from book_index import Book, Page
+from book_index import Book, Page, sources
 from book_status import ROOT
 from nbformat import NotebookNode
 from plain_markdown import NotKnown, convert, inline
 
-BRANCH = "notebooks"
 OUT = ROOT / "_build" / "notebooks"
-FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 DATA = {"cifar10": "CIFAR-10, 170 MB", "mnist": "MNIST, 11 MB"}  # what a download takes
 ON_THE_CPU = """\
 import os
@@ -43,7 +41,7 @@ def colab(book: Book, name: str) -> str:
     """The address that opens a chapter's notebook on Colab."""
     owner = book.repository.removeprefix("https://github.com/")
     host = book.config["launch_buttons"]["colab_url"].rstrip("/")
-    return f"{host}/github/{owner}/blob/{BRANCH}/{target(name)}"
+    return f"{host}/github/{owner}/blob/{sources.BRANCH}/{target(name)}"
 
 
 def needed(notebook: NotebookNode) -> list[str]:
@@ -89,7 +87,7 @@ def heading(cell: NotebookNode, first: bool) -> str:
         return "Set-up"
     if "hide-cell" in tags:
         return "Check"
-    if not FOLDED & tags:
+    if not sources.FOLDED & tags:
         return ""
     return "Figure" if cell.metadata.get("mystnb", {}).get("figure") else "Code"
 

@@ -26,8 +26,8 @@ MARGINS = {"top": "18mm", "bottom": "20mm", "left": "18mm", "right": "18mm"}
 # What is for the screen goes; what fits on a page is not cut; what is wide is made narrower.
 PRINT = """
   .bd-header, .bd-header-article, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-footer,
-  .bd-footer-content, #jb-print-docs-body, .headerlink, .toggle-button, .copybtn, .anim-controls,
-  .animation input, .nl-slider input, form.ledger-filter, div.cell.check,
+  .bd-footer-content, #jb-print-docs-body, .headerlink, .toggle-button, .copybtn,
+  .nl-slider input, .nl-slider button, form.ledger-filter, div.cell.check,
   details.hide:not([open]) { display: none !important; }
   .bd-main, .bd-content, .bd-article-container
     { display: block !important; max-width: none !important; }

@@ -21,7 +21,6 @@ WORDS_A_MINUTE, SECONDS_A_LINE, SECONDS_A_FIGURE = 180, 4, 45
 PROOF_WORDS_A_MINUTE, MINUTES_AN_EXERCISE = 45, 6
 OFF = 0.2  # of the minutes that a chapter states, or two of them
 
-FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
 IMAGES = {"image/png", "image/svg+xml"}
 FENCE = re.compile(r"^(:{3,})\{([\w:-]+)\}[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
 STATED = re.compile(
@@ -75,7 +74,7 @@ def of_code(cell: dict) -> Counts:
     """The counts of one code cell; a folded one has its figures only."""
     shown = [set(output.get("data", {})) for output in cell["outputs"]]
     figures = sum(bool(kinds & IMAGES) for kinds in shown) + len(players(cell))
-    if FOLDED & set(cell["metadata"].get("tags", [])):
+    if sources.FOLDED & set(cell["metadata"].get("tags", [])):
         return Counts(figures=figures)
     code = [line for line in sources.text(cell).splitlines() if line.strip()]
     asserts = sum(line.strip().startswith("assert ") for line in code)

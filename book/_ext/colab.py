@@ -8,7 +8,8 @@ import re
 
 from sphinx.application import Sphinx
 
-BRANCH = "notebooks"
+from .sources import BRANCH
+
 CHAPTER = re.compile(r"/blob/[^/]+/book/")
 
 

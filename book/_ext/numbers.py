@@ -6,23 +6,13 @@ title; the exercises' numbers are those that `nl.check` knows. A page without a 
 1, 2, 3, and so do a workshop page's exercises, while its boxes and figures take the letter W.
 """
 
-import re
-
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
 
-NUMBERED = re.compile(r"(?P<workshop>Workshop )?(?P<part>\d+)\.(?P<chapter>\d+)[ :]")
-
-
-def prefix(title: str, kind: str) -> tuple[str, ...]:
-    """What stands before the count of a page's things of one kind, from the page's title."""
-    match = NUMBERED.match(title)
-    if match is None or (match["workshop"] and kind == "exercise"):
-        return ()
-    return (f"W{match['part']}" if match["workshop"] else match["part"], match["chapter"])
+from .sources import prefix
 
 
 def renumber(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -6,11 +6,15 @@ all see the same chapters and none of them needs a build to look at them.
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import yaml
 
 SUFFIXES = (".ipynb", ".md")
+FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}  # tags of cells out of view
+BRANCH = "notebooks"  # where the notebooks that are built from the chapters are published
+NUMBERED = re.compile(r"(?P<workshop>Workshop )?(?P<part>\d+)\.(?P<chapter>\d+)[ :]")
 
 
 def documents(root: Path) -> dict[str, Path]:
@@ -36,6 +40,14 @@ def documents(root: Path) -> dict[str, Path]:
 
     walk(yaml.safe_load((root / "_toc.yml").read_text("utf8")))
     return found
+
+
+def prefix(title: str, kind: str) -> tuple[str, ...]:
+    """What stands before the count of a page's things of one kind, from the page's title."""
+    match = NUMBERED.match(title)
+    if match is None or (match["workshop"] and kind == "exercise"):
+        return ()
+    return (f"W{match['part']}" if match["workshop"] else match["part"], match["chapter"])
 
 
 def text(cell: dict) -> str:

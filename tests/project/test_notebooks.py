@@ -164,7 +164,7 @@ def test_the_first_cell_says_where_to_read_and_what_to_run_on(name):
 def test_sources_are_those_under_the_titles_of_the_page():
     wanted = book_build.ledger.sources_of(BOOK.claims)
     labels = {label for order in BOOK.order.values() for label, _ in order}
-    assert {x: BOOK.source(x) for x in labels} == {x: wanted.get(x) for x in labels}
+    assert {x: BOOK.sources.get(x) for x in labels} == {x: wanted.get(x) for x in labels}
 
 
 # What the built book says.
