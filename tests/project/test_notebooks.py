@@ -165,6 +165,10 @@ def test_sources_are_those_under_the_titles_of_the_page():
     wanted = book_build.ledger.sources_of(BOOK.claims)
     labels = {label for order in BOOK.order.values() for label, _ in order}
     assert {x: BOOK.sources.get(x) for x in labels} == {x: wanted.get(x) for x in labels}
+    for name, built in BUILT.items():
+        boxes = [label for label, words in BOOK.order[name] if not words.startswith("Fig.")]
+        shown = sum(cell.source.count("*Source:*") for cell in cells(built, "markdown"))
+        assert shown == sum(label in wanted for label in boxes), name
 
 
 # What the built book says.
