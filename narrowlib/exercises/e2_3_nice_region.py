@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from narrowlib.datasets import gaussian
 from narrowlib.exercises._answers import (
     Verdict,
+    array_of,
     exercise,
     function_of,
     near,
@@ -42,21 +44,26 @@ def _plane_radius(value: float) -> Verdict:
     return Verdict(False, "A distance is above 0.")
 
 
-@numeric_exercise("2.3.2")
-def _scale_for_a_fit(value: float) -> Verdict:
-    """2‖y‖/(α s₁) = s₁/L₁ with ‖y‖ = 5, s₁ = 0.2, L₁ = 40."""
-    size, s1, L1 = 5.0, 0.2, 40.0
-    named = {
-        2 * L1 * size / s1**2: Verdict(True, "It is the scale that the theorem asks for."),
-        L1 * size / s1**2: Verdict(False, "The fit is promised within 2‖y‖/(α s₁)."),
-        2 * L1 * size / s1: Verdict(False, "s₁ enters twice: in the distance and in the radius."),
-        2 * size / s1**2: Verdict(False, "The radius is s₁/L₁, not s₁."),
-        2 * size / s1: Verdict(False, "That makes the distance 1. The ball's radius is s₁/L₁."),
-    }
-    for right, verdict in named.items():
-        if near(value, right, 1e-6):
-            return verdict
-    return Verdict(False, "Put the distance that is promised equal to the radius, which has no α.")
+@exercise("2.3.2")
+def _labels_made_to_order(answer: Any) -> Verdict:
+    """Labels y of length √12 with Jᵀy = 0, at a mirrored start with two equal neurons."""
+    labels = array_of(answer, "Pass twelve finite numbers.").ravel()
+    if labels.size != 12:
+        return Verdict(False, f"There are twelve samples; you passed {labels.size} labels.")
+    with jax.enable_x64(True):
+        X = np.asarray(gaussian(jax.random.key(0), n=12, d=3).X)
+        U = np.array(mirrored_lecun(jax.random.key(60), d=3, m=8).W[:4])
+    U[1] = U[0]
+    slope = (1 - np.tanh(X @ U.T) ** 2) * labels[:, None]  # r = −y, as F = 0
+    gradient = math.sqrt(2) * float(np.linalg.norm(slope.T @ X)) / 12
+    loss = float(labels @ labels) / 24
+    if loss == 0:
+        return Verdict(False, "Zero labels are stationary, but the loss is 0 too.")
+    if gradient > 1e-6 * math.sqrt(loss):
+        return Verdict(False, f"The start is not stationary: its gradient is {gradient:.1g} long.")
+    if not near(loss, 0.5, 1e-4):
+        return Verdict(False, f"Stationary, but the loss is {loss:.3g}, not one half.")
+    return Verdict(True, "J, with two equal neurons, cannot see these labels.")
 
 
 @exercise("2.3.3")
@@ -88,36 +95,6 @@ def _collisions(answer: Any) -> Verdict:
 
 
 @exercise("2.3.4")
-def _relu_radius(answer: Any) -> Verdict:
-    """‖max(W x, 0)‖ / ‖x‖ for ReLU and one sample."""
-    function = function_of(answer)
-    cases = []
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        W, x = rng.normal(size=(4, 3)), rng.normal(size=3)
-        z, size = W @ x, float(np.linalg.norm(x))
-        if not (z > 0).any() or (z > 0).all():
-            continue
-        value = number_of(function(W.copy(), x.copy()))
-        awake = z[z > 0]
-        norms = {"right": awake, "all": z, "least": awake.min(), "most": awake.max()}
-        cases.append({k: value * size / float(np.linalg.norm(a)) for k, a in norms.items()})
-        cases[-1]["not divided"] = cases[-1]["right"] / size
-    fits = {k: all(abs(c[k] - 1) < 1e-6 for c in cases) for k in cases[0]}
-    if fits["right"]:
-        return Verdict(True, "Neurons that sleep already need not move.")
-    if fits["all"]:
-        return Verdict(False, "Neurons with w·x < 0 are asleep already: they stay where they are.")
-    if fits["least"]:
-        return Verdict(False, "Putting one neuron to sleep is not enough: the others still speak.")
-    if fits["most"]:
-        return Verdict(False, "All neurons that are awake move; add the squares of their moves.")
-    if fits["not divided"]:
-        return Verdict(False, "To change w·x by one, w has to move by 1/‖x‖.")
-    return Verdict(False, "J is zero once no neuron is awake. How far is the nearest such W?")
-
-
-@exercise("2.3.5")
 def _doubled_radius(answer: Any) -> Verdict:
     """Mirrored weights, no longer than at a given start, with five times its guaranteed radius."""
     W, v = weights_of(answer, "Pass the params of your new start.", 10, 3)

@@ -41,13 +41,13 @@ def guaranteed_radius(
     $L(v) = L_2 \max\|x_i\| \|X\| \max|v_j|$ is a Lipschitz constant of J in W. With `order=2`, the
     larger of that and the positive root r of
 
-    $$s_1 (1 - q\,r) = \tfrac12 L_3 N r^2, \qquad
-      q^2 = \max_j \lambda_{\max}\bigl(K^{-1/2} Q_j K^{-1/2}\bigr), \qquad
-      N^2 = \lambda_{\max}\bigl((X X^\top)^{\circ 3}\bigr)$$
+    $$s_1 (1 - \nu\,r) = \tfrac12 S_3 \|X_3\| r^2, \qquad
+      \nu^2 = \max_j \lambda_{\max}\bigl(K^{-1/2} Q_j K^{-1/2}\bigr), \qquad
+      \|X_3\|^2 = \lambda_{\max}\bigl((X X^\top)^{\circ 3}\bigr)$$
 
     Here $K = J J^\top$ and $s_1 = \sigma_{\min}(J)$ belong to output weights scaled to ±1,
-    $Q_j = (h_j h_j^\top) \circ (X X^\top)^{\circ 2}$ with $h_{ji} = \sigma''(w_j \cdot x_i)$, and
-    $L_3 = \sup|\sigma'''|$. It uses σ″ where the network is, not where it could be largest.
+    $Q_j = (b_j b_j^\top) \circ (X X^\top)^{\circ 2}$ with $b_{ji} = \sigma''(w_j \cdot x_i)$, and
+    $S_3 = \sup|\sigma'''|$. It uses σ″ where the network is, not where it could be largest.
 
     J is not formed: n²(d + m) + n³ operations with `order=1`, and m n³ with `order=2`. What
     rounding in J Jᵀ can hide is taken off, so the radius is 0 where $s$ is below
@@ -79,7 +79,7 @@ def guaranteed_radius(
         0.0550
 
     References:
-        Chapter "The nice region"; with `order=1` the corollary on what a bounded change allows.
+        Chapter "The nice region", with `order=1`; its workshop page "A second radius".
     """
     order = check_choice("order", order, (1, 2))
     params, X, sigma = check_theory(params, X, activation=activation, allow_float32=allow_float32)
@@ -108,9 +108,9 @@ def _second_order(params: Params, X: Array, sigma: Activation) -> Float[Array, "
         return jnp.linalg.eigvalsh(A.T @ (XX**2 @ A))[-1]
 
     bends = second_derivative(sigma, params.W @ X.T)
-    q = jnp.sqrt(jnp.maximum(jax.lax.map(largest, (bends, columns(unit))).max(), 0))
-    N = jnp.sqrt(jnp.linalg.eigvalsh(XX**3)[-1])
-    radius = 2 / (q + jnp.sqrt(q**2 + 2 * sigma.jerk * N / jnp.sqrt(values[0])))
+    nu = jnp.sqrt(jnp.maximum(jax.lax.map(largest, (bends, columns(unit))).max(), 0))
+    cubic = sigma.jerk * jnp.sqrt(jnp.linalg.eigvalsh(XX**3)[-1])
+    radius = 2 / (nu + jnp.sqrt(nu**2 + 2 * cubic / jnp.sqrt(values[0])))
     return jnp.where(full & (radius > 0), radius, jnp.zeros_like(radius))  # NaN is not above 0
 
 
