@@ -112,6 +112,14 @@ def array_of(answer: Any, message: str = MANY, shape: tuple[int, ...] | None = N
     return array
 
 
+def vector_of(answer: Any, size: int, message: str) -> np.ndarray:
+    """The answer as so many finite floats, (size,); a row or a column of them is taken too."""
+    array = array_of(answer, message)
+    if array.size != size or max(array.shape, default=0) != size:
+        refuse(message)
+    return array.reshape(size)
+
+
 def function_of(answer: Any, message: str = "Pass the function.") -> Callable[..., Any]:
     """The reader's function; what it raises is refused by name."""
     if not callable(answer):

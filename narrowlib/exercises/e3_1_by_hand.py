@@ -13,16 +13,17 @@ from narrowlib.exercises._answers import (
     exercise,
     function_of,
     numeric_exercise,
+    vector_of,
 )
 
 
 @exercise("3.1.1")
 def _wedge_by_hand(answer: Any) -> Verdict:
-    """The point of {u ≥ 1, max u ≤ 3 min u} nearest to (7, −1)."""
-    x, zeta, kappa = np.array([7.0, -1.0]), 1.0, 3.0
+    """The point of {u ≥ 1, max u ≤ 2 min u} nearest to (6, −2)."""
+    x, zeta, kappa = np.array([6.0, -2.0]), 1.0, 2.0
     edge = np.array([kappa, 1.0])
     right = max(x @ edge / (edge @ edge), zeta) * edge
-    p = array_of(answer, "Pass a tuple of two numbers.", (2,))
+    p = vector_of(answer, 2, "Pass a tuple of two numbers.")
     if np.allclose(p, right, rtol=0, atol=1e-9):
         return Verdict(True, "The foot on the edge lies in the wedge, so it is the nearest point.")
     if np.allclose(p, right[::-1], rtol=0, atol=1e-9):
@@ -75,9 +76,9 @@ def _which_kkt(answer: Any) -> Verdict:
         miss = nnls(active.T, pull)[1] if len(active) else np.linalg.norm(pull)
         right |= {name} if miss < 1e-9 else set()
         met |= {name} if len(active) else set()
-    letters = {c for c in answer.upper() if c.isalpha()} if isinstance(answer, str) else set()
+    letters = _letters(answer)
     if not letters:
-        return Verdict(False, 'Pass letters as one word, such as "CF".')
+        return Verdict(False, 'Pass letters as one word, such as "CF", or as a list.')
     if letters - set(points):
         return Verdict(False, "The points are A to G.")
     if letters == right:
@@ -93,29 +94,34 @@ def _which_kkt(answer: Any) -> Verdict:
     return Verdict(False, "All of yours are, and there are more.")
 
 
+def _letters(answer: Any) -> set[str]:
+    """The letters of a word, or of a list, tuple or set of words."""
+    words = answer if isinstance(answer, list | tuple | set | frozenset) else [answer]
+    if not all(isinstance(word, str) for word in words):
+        return set()
+    return {c for c in "".join(words).upper() if c.isalpha()}
+
+
 @numeric_exercise("3.1.4")
-def _ratio_price(value: float) -> Verdict:
-    """The κ for which the multiplier of u₁ ≤ κ u₂ is 1."""
-
-    def multiplier(kappa: float) -> float:  # the KKT system, solved as it stands
-        system = np.array([[kappa, 1.0], [4.0, -kappa]])  # in t and μ
-        return float(np.linalg.solve(system, [9.0, 4.0])[1])
-
-    right = root_scalar(lambda kappa: multiplier(kappa) - 1, bracket=(1, 9)).root
-    if abs(value - right) < 1e-4:
-        return Verdict(True, "One more unit of slack would save about one unit of f there.")
-    if abs(value + 2 * right) < 1e-4:
-        return Verdict(False, "The other root of the quadratic; κ is at least 1.")
-    if value < 1:
-        return Verdict(False, "κ is at least 1.")
-    if abs(value - 9) < 1e-4:
-        return Verdict(False, "There the multiplier is zero. It may be as large as 1.")
-    price = multiplier(value)
-    if price > 1:
-        return Verdict(False, f"With this κ the multiplier is {price:.3f}: too large.")
-    return Verdict(
-        False, f"With this κ the multiplier is {max(price, 0):.3f}; a smaller κ will do."
-    )
+def _move_the_disc(value: float) -> Verdict:
+    """The least ‖c‖ at which x = c − 3/2 u/‖u‖, which the disc asks for, has ⟨u, x⟩ ≥ 0."""
+    radius = 1.5
+    sizes, u = np.linspace(0, 3, 3001), np.array([0.6, 0.8])
+    outputs = (np.outer(sizes, u) - radius * u) @ u  # at their most: c along u
+    right = sizes[np.argmax(outputs >= -1e-12)]
+    if abs(value - right) < 1e-3:
+        return Verdict(True, "The origin has to be inside; the centre may be anywhere.")
+    if value < 0:
+        return Verdict(False, "A length is not negative.")
+    if abs(value - right / 2) < 1e-3:
+        return Verdict(False, "Half the radius is safe, and there is more: use Cauchy–Schwarz.")
+    if abs(value - 1) < 1e-3:
+        return Verdict(False, "Right for a radius of 1. Here it is 3/2.")
+    if abs(value - radius * 2**0.5) < 1e-2:
+        return Verdict(False, "The length of c counts, not its entries.")
+    if value < right:
+        return Verdict(False, "Your proof works there, and a little beyond.")
+    return Verdict(False, "There c = R u/‖u‖ has a point x opposite to u with ⟨u, x⟩ ≥ 0.")
 
 
 @exercise("3.1.5")

@@ -13,6 +13,7 @@ from narrowlib.exercises._answers import (
     function_of,
     number_of,
     numeric_exercise,
+    vector_of,
 )
 
 
@@ -34,7 +35,7 @@ def _sizes(u: np.ndarray, kappa: float) -> np.ndarray:
 def _three_sizes(answer: Any) -> Verdict:
     """The nearest sizes to (3, 1/2, 1) with a ratio of at most 2."""
     u, kappa = np.array([3.0, 0.5, 1.0]), 2.0
-    values = array_of(answer, "Pass three numbers.", (3,))
+    values = vector_of(answer, 3, "Pass three numbers.")
     right = _sizes(u, kappa)
     if np.allclose(values, right, atol=1e-4):
         return Verdict(True, "Two small sizes rise, the large one falls.")
