@@ -61,9 +61,9 @@ def _four_verdicts(answer: Any) -> Verdict:
     words = ("minimum", "saddle", "undecided")
     if not isinstance(answer, list | tuple):
         return Verdict(False, "Pass four words.")
-    given = [str(word).strip().lower() for word in answer]
+    given = [str(word).strip().lower().removeprefix("local ") for word in answer]
     if len(given) != 4 or not set(given) <= set(words):
-        return Verdict(False, "Pass four words, each minimum, saddle or undecided.")
+        return Verdict(False, "Pass four words, each local minimum, saddle or undecided.")
     for word, (name, (g, eigenvalues)) in zip(given, points.items(), strict=True):
         mu = min(map(abs, eigenvalues))
         certain = M * g / mu**2 < 0.5

@@ -58,6 +58,7 @@ def own(best=False):
 RIGHT = [
     ("2.1.1", lambda: 0.003 / 12 * (1 - np.sqrt(1 - 2 * 12 * 2e-7 / 0.003**2))),
     ("2.1.2", lambda: ("minimum", "saddle", "undecided", "undecided")),
+    ("2.1.2", lambda: ("Local minimum", "saddle", "undecided", "undecided")),
     ("2.1.3", lambda: 0.025),
     ("2.1.4", lambda: my_split),
     ("2.1.5", own),
