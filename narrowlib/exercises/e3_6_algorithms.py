@@ -35,7 +35,32 @@ def _crawl(value: float) -> Verdict:
     return Verdict(False, "Find G first, then how long v must be, then how long a step can be.")
 
 
-@numeric_exercise("3.6.2")
+FAILS = {"A": "short", "B": "alike", "C": "large", "D": "none"}
+WHY = {
+    "A": "At A: can v still move only by gradient steps?",
+    "B": "At B: how far apart are twins at the start?",
+    "C": "At C: where is F written as a sum of differences?",
+    "D": "At D: ReLU has bounded slopes. Does the proof ask for more?",
+}
+
+
+@exercise("3.6.2")
+def _which_step(answer: Any) -> Verdict:
+    """The step that fails first; with ReLU none does."""
+    if not isinstance(answer, dict):
+        return Verdict(False, 'Pass a dictionary, such as {"A": "alike", …}.')
+    given = {str(k).strip().upper(): str(word).strip().lower() for k, word in answer.items()}
+    if set(given) != set(FAILS):
+        return Verdict(False, "The letters are A, B, C and D.")
+    if unknown := sorted(set(given.values()) - set(FAILS.values())):
+        return Verdict(False, f"{unknown[0]!r} is no step: alike, large, short or none.")
+    for letter, step in FAILS.items():
+        if given[letter] != step:
+            return Verdict(False, WHY[letter])
+    return Verdict(True, "And momentum? Its steps are up to 1/(1 − q) times as long.")
+
+
+@numeric_exercise("3.6.3")
 def _ray(value: float) -> Verdict:
     """max(⟨F, y⟩/⟨F, F⟩, ζ/min u)."""
     F, y, least, zeta = np.array([1.0, 2.0, 2.0]), np.array([-3.0, 3.0, 0.0]), 0.2, 0.1
@@ -49,23 +74,6 @@ def _ray(value: float) -> Verdict:
     if near(value, float(F @ y / (y @ y))):
         return Verdict(False, "Divide by ⟨F, F⟩: it is F that α multiplies.")
     return Verdict(False, "Minimise ‖αF − y‖² over the α that keep αu at or above ζ.")
-
-
-@numeric_exercise("3.6.3")
-def _adam(value: float) -> Verdict:
-    """The value at r (1, 1)/√2 minus that at r (5, 12)/13, on the disc of radius r = 13 √2."""
-    slope, radius = np.array([5.0, 12.0]), 13 * math.sqrt(2)
-    lowest = -radius * float(np.linalg.norm(slope))
-    stop = -radius / math.sqrt(2) * float(slope.sum())
-    if near(value, stop - lowest):
-        return Verdict(True, "Its gradient is not small there, and f has stopped falling.")
-    if near(value, lowest - stop):
-        return Verdict(False, "Above, not below: mind the sign.")
-    if near(value, stop) or near(value, lowest):
-        return Verdict(False, "That is one of the two values. Pass their difference.")
-    if near(value, 0.0) or abs(value) < 1e-9:
-        return Verdict(False, "Adam's step has the signs of the gradient, not its direction.")
-    return Verdict(False, "Where is −sign(g) a multiple of x, on the circle?")
 
 
 def _factor(b: np.ndarray, k: np.ndarray, c: float) -> float:
@@ -96,18 +104,3 @@ def _least_factor(answer: Any) -> Verdict:
         short = np.linalg.norm(b + (value - 1) * k) < value
         return Verdict(False, where + ("a smaller α fits." if short else "your α does not fit."))
     return Verdict(True, "One root, whatever the damping.")
-
-
-@numeric_exercise("3.6.5")
-def _price(value: float) -> Verdict:
-    """(n³/3)/(4 n · 2 n) = n/24."""
-    right = 6000 / 24
-    if near(value, right):
-        return Verdict(True, "Gauss–Newton's few steps must save that many gradients each.")
-    if near(value, 2 * right):
-        return Verdict(False, "m d is 2 n, for the twins count once.")
-    if near(value, 3 * right):
-        return Verdict(False, "A Cholesky factorisation takes a third of n³.")
-    if near(value, 1 / right):
-        return Verdict(False, "Upside down.")
-    return Verdict(False, "Divide n³/3 by 4 n m d, with m d = 2 n.")
