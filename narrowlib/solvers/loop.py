@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from narrowlib.solvers.result import RESULTS
@@ -73,6 +74,16 @@ def iterate(step: Step, state: Any, code: Array, row: Row, max_steps: int) -> En
     steps, state, _, row, history = jax.lax.while_loop(goes_on, advance, first)
     behind = jnp.arange(max_steps) >= steps
     return End(state, row, steps, {k: jnp.where(behind, row[k], history[k]) for k in history})
+
+
+def iterate_on_host(step: Step, state: Any, code: Array, row: Row, max_steps: int) -> End:
+    """The same for steps that cannot be traced; the history is NumPy's, and ends with them."""
+    rows = []
+    while int(code) == RUNNING and len(rows) < max_steps:
+        state, code, row = step(state)
+        rows.append(row)
+    history: Any = {k: np.array([each[k] for each in rows], row[k].dtype) for k in row}
+    return End(state, row, jnp.asarray(len(rows), int), history)
 
 
 def iterate_differentiably(step: Step, state: Any, code: Array, row: Row, max_steps: int) -> End:

@@ -69,7 +69,7 @@ OWN = {
 } | {"trust_region_newton": "radius"}
 PROGRAMS = {
     "levenberg_marquardt": levenberg_marquardt._run,
-    "interpolate": minimum_norm.descend,
+    "interpolate": minimum_norm.linearized,
     "trust_region_newton": trust_region._run,
 } | dict.fromkeys(CONSTRAINED, base._run)
 every_solver = pytest.mark.parametrize("name", SOLVERS)

@@ -1,5 +1,8 @@
 """The expressivity theorem as a function: residuals computed again, widths against all below."""
 
+import functools
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,11 @@ import pytest
 from strategies import SMOOTH, problem
 
 import narrowlib as nl
+from narrowlib.network import gram_factor
+from narrowlib.solvers import minimum_norm
 from narrowlib.solvers.width_search import WIDEST
+
+interpolate_file = importlib.import_module("narrowlib.solvers.interpolate")
 
 
 def misfit(sol, X, y, sigma=np.tanh):
@@ -97,8 +104,11 @@ def test_the_width_is_the_smallest_that_is_full():
     assert misfit(sol, X, y) <= 1.01e-10
     for width in range(10, m + 2, 2):
         start = nl.mirrored_lecun(jax.random.key(6), d=8, m=width)
-        verdict = nl.numerical_rank(start, X).verdict
-        assert (verdict == "full") == (width == m), width
+        J = np.asarray(nl.jacobian(start, X))
+        J = J / np.linalg.norm(J, axis=1)[:, None]
+        values = np.linalg.eigvalsh(J @ J.T)
+        full = values[0] > 100 * 40 * np.finfo(float).eps * values[-1]
+        assert full == (width == m), width
 
 
 @pytest.mark.parametrize("n, d, least", [(1, 5, 2), (5, 5, 2), (6, 5, 4), (3, 1, 6)])
@@ -199,3 +209,111 @@ def test_the_floor_is_what_rounding_leaves():
         assert sol.result is nl.RESULTS.rounding
         ratio = float(sol.stats["residual"] / sol.stats["floor"])
         assert 1e-3 < ratio < 100
+
+
+def dense_path(X, y, start, steps=20):
+    """The same steps with a pseudoinverse each, exactly solved and of full length."""
+    X, y, v = (np.asarray(a) for a in (X, y, start.v))
+    W, v = np.asarray(start.W), v.reshape(len(v), -1)
+    for _ in range(steps):
+        phi = np.tanh(X @ W.T)
+        r = phi @ v - y.reshape(len(y), -1)
+        J = np.einsum("ij,jk,il->ikjl", 1 - phi**2, v, X).reshape(r.size, -1)
+        W = W - (np.linalg.pinv(J) @ r.ravel()).reshape(W.shape)
+    return W
+
+
+@pytest.mark.parametrize("K", [None, 3])
+@pytest.mark.parametrize("n, d", [(60, 12), (200, 30)])
+def test_it_ends_where_exact_steps_with_a_new_factor_each_end(n, d, K):
+    """One factor and inexact steps: another end, but closer than a hundredth of the way."""
+    X, y = problem(30, n=n, d=d, outputs=K)
+    sol = nl.interpolate(X, y, key=jax.random.key(15))
+    start = sol.stats["start"]
+    exact, found = dense_path(X, y, start), np.asarray(sol.params.W)
+    assert misfit(sol, X, y) <= 1.01e-10
+    assert np.linalg.norm(found - exact) < 0.01 * np.linalg.norm(exact - start.W)
+
+
+def test_what_it_took_is_counted():
+    X, y = problem(31, n=60, d=12)
+    options = {"key": jax.random.key(16), "width": 14}
+    for scale, factors in ((1e4, 1), (2.0, 2)):  # hardly a move, and a long way
+        stats = nl.interpolate(X, y, scale=scale, **options).stats
+        assert (stats["factorizations"] == 1) == (factors == 1)
+        assert stats["num_steps"] <= stats["cg_steps"] <= 40 * stats["num_steps"]
+    assert stats["bytes"] == 8 * (60 * 60 + 60 * 60)
+    found = nl.interpolate(X, y, key=jax.random.key(16)).stats  # the rank test, α and all steps
+    assert found["factorizations"] == 1 + (found["width"] - 10) // 2
+
+
+@pytest.mark.parametrize("name", ["panels of 16 columns", "one matrix"])
+@pytest.mark.parametrize("K", [None, 2])
+def test_every_kind_of_factor_leads_to_the_same_fit(K, name, monkeypatch):
+    X, y = problem(32, n=50, d=10, outputs=K)
+    right = nl.interpolate(X, y, key=jax.random.key(17))
+    if name == "one matrix":
+        monkeypatch.setattr(gram_factor, "on_host", lambda X, rows: False)
+    else:
+        monkeypatch.setattr(gram_factor, "BLOCK", 16)
+    found = nl.interpolate(X, y, key=jax.random.key(17))
+    np.testing.assert_allclose(found.params.W, right.params.W, rtol=0, atol=1e-9)
+    for count in ("factorizations", "cg_steps", "width"):
+        assert found.stats[count] == right.stats[count]
+
+
+def test_a_run_with_several_factors_goes_on_from_its_state(monkeypatch):
+    """The state says where J was factored last."""
+    monkeypatch.setattr(minimum_norm, "PATIENCE", 2)
+    X, y = problem(33, n=40, d=8)
+    run = functools.partial(nl.interpolate, X, y, width=12, scale=15.0, tol=0, throw=False)
+    whole = run(key=jax.random.key(18), max_steps=5)
+    sol = run(key=jax.random.key(18), max_steps=1)
+    for _ in range(4):
+        sol = run(state=sol.state, max_steps=1)
+    assert whole.stats["factorizations"] > 1
+    np.testing.assert_allclose(sol.params.W, whole.params.W, rtol=1e-9)
+    assert np.any(np.asarray(sol.state.factored) != sol.stats["start"].W)
+
+
+def test_a_run_that_is_at_its_end_factors_nothing():
+    X, y = problem(34, n=24)
+    sol = nl.interpolate(X, y, key=jax.random.key(19))
+    again = nl.interpolate(X, y, state=sol.state)
+    assert again.stats["factorizations"] == again.stats["cg_steps"] == 0
+    assert again.result is nl.RESULTS.converged
+
+
+def test_samples_of_very_different_lengths_are_fitted():
+    """From 1e-4 to 1e4: J Jᵀ as it is has a condition of 1e16 and more."""
+    X, y = problem(35, n=30, d=10)
+    X = X * 10.0 ** jnp.linspace(-4, 4, 30)[:, None]
+    start = nl.mirrored_lecun(jax.random.key(20), d=10, m=20)
+    y = y * jnp.linalg.norm(nl.jacobian(start, X), axis=1)  # and targets in these units
+    sol = nl.interpolate(X, y, key=jax.random.key(20), width=20, throw=False)
+    assert misfit(sol, X, y) <= 1.01e-10
+
+
+def test_many_samples_take_a_scale_that_keeps_one_factor_in_use(monkeypatch):
+    X, y = problem(36, n=60, d=12)
+    run = functools.partial(nl.interpolate, X, y, key=jax.random.key(21), width=14)
+    few = run().stats
+    monkeypatch.setattr(interpolate_file, "MANY", 59)
+    jax.clear_caches()
+    many = run().stats
+    assert float(many["scale"]) == pytest.approx(20 * float(few["scale"]), rel=1e-6)
+    assert many["factorizations"] == 1
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_starts(monkeypatch):
+    monkeypatch.setattr(gram_factor, "memory_of_machine", lambda: 1000)
+    monkeypatch.setattr(interpolate_file, "_begin", None)
+    X, y = problem(37, n=40)
+    with pytest.raises(MemoryError, match="X: got 40 different samples, whose factor takes"):
+        nl.interpolate(X, y, key=jax.random.key(22))
+
+
+def test_copies_cost_nothing():
+    X, y = problem(16, n=20)
+    sol = nl.interpolate(jnp.tile(X, (9, 1)), jnp.tile(y, 9), key=jax.random.key(8))
+    assert sol.stats["bytes"] == nl.interpolate(X, y, key=jax.random.key(8)).stats["bytes"]
