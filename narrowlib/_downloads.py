@@ -7,6 +7,7 @@ looks like a file. What a file holds is looked at before it is used.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 from pathlib import Path
@@ -34,15 +35,21 @@ CLASSES = 10
 
 
 def read_images(
-    name: str, path: str | os.PathLike[str] | None, split: str
+    name: str, path: str | os.PathLike[str] | None, split: str, n: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The images of a data set, with values from 0 to 255, and their classes.
 
-    A converted file in the cache that turns out to be damaged is made again.
+    Where more than those of the file are asked for, further ones from a second file beside it. A
+    converted file in the cache that turns out to be damaged is made again.
     """
     file = image_file(name, path)
     try:
-        return _read(name, file, split)
+        x, y = _read(name, file, split)
+        more = file.with_name(f"{name}_more.npz")
+        if n is None or n <= len(x) or split != "train" or not more.is_file():
+            return x, y
+        further, classes = _read_jpeg(more, n - len(x), SHAPES[name])
+        return np.concatenate([x, further.astype(x.dtype)]), np.concatenate([y, classes])
     except ValueError:
         if path is not None or os.environ.get(VARIABLE):
             raise
@@ -72,6 +79,36 @@ def _read(name: str, file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     if 0 < np.max(x) <= 1:
         refuse(wanted[0], "values up to 1", "Store pixels from 0 to 255.")
     return x, _classes(wanted[1], y, len(x), refuse)
+
+
+def _read_jpeg(file: Path, count: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The first images of a file that holds them as JPEG bytes in a row, and their classes."""
+    from PIL import Image
+
+    with open_archive("path", file) as archive:
+        if not {"jpeg", "offsets", "y"} <= set(archive.files):
+            fail("path", repr(str(file)), "The archive needs jpeg, offsets and y.")
+        jpeg, offsets, y = (archive[name] for name in ("jpeg", "offsets", "y"))
+
+    def refuse(member: str, found: str, mend: str) -> NoReturn:
+        fail("path", f"{str(file)!r} with {found} as {member}", mend)
+
+    if jpeg.dtype != np.uint8 or jpeg.ndim != 1:
+        refuse("jpeg", f"{jpeg.dtype} of shape {jpeg.shape}", "Store bytes in a row.")
+    ends = offsets.tolist() if offsets.ndim == 1 and offsets.dtype.kind in "ui" else []
+    if not ends or ends[0] < 0 or ends[-1] > len(jpeg) or sorted(ends) != ends:
+        refuse("offsets", "no places in a row", "Store where each image begins, and the end.")
+    y = _classes("y", y, len(ends) - 1, refuse)[:count]
+    images = np.empty((len(y), *shape), np.uint8)
+    for i in range(len(y)):
+        try:
+            with Image.open(io.BytesIO(jpeg[ends[i] : ends[i + 1]].tobytes())) as image:
+                if image.size != (shape[1], shape[0]):
+                    refuse("jpeg", f"image {i} of size {image.size}", "All have one size.")
+                images[i] = np.asarray(image.convert("RGB" if shape[2:] else "L"))
+        except (OSError, SyntaxError, Image.DecompressionBombError):  # Pillow's words for damage
+            refuse("jpeg", f"image {i} that cannot be read", "Get the file again.")
+    return images, y
 
 
 def _classes(member: str, y: np.ndarray, n: int, refuse: Any) -> np.ndarray:

@@ -178,7 +178,7 @@ def digits(
         raise ModuleNotFoundError(text) from None
     pixels, classes = load_digits(return_X_y=True)
     images = pixels.reshape(-1, 8, 8)
-    return _images(lambda: (images, classes), 16.0, n, labels, key, standardize)
+    return _images(lambda n: (images, classes), 16.0, n, labels, key, standardize)
 
 
 @runs("jit and grad")
@@ -239,7 +239,8 @@ def cifar10(
         path: an `.npz` file with x_train, y_train, x_test, y_test, or a folder with `cifar10.npz`
             in it. `None` looks where the environment variable NARROWLIB_DATA says, if it is set:
             a folder, or a file of that name; else in the cache, and then downloads.
-        n: how many, from the first on; `None` for all that the file holds.
+        n: how many, from the first on; `None` for all that the file holds. More are read on from
+            `cifar10_more.npz` beside it: JPEG bytes in a row, `jpeg`, `offsets` and classes `y`.
         split: "train" or "test".
         labels: "random" for ±1 drawn from `key`, "one_hot", or "classes" 0 to 9.
         key: a JAX random key, for random labels.
@@ -266,21 +267,21 @@ def cifar10(
 
 
 def _images(
-    read: Callable[[], tuple[np.ndarray, np.ndarray]],
+    read: Callable[[int | None], tuple[np.ndarray, np.ndarray]],
     white: float,
     n: int | None,
     labels: str,
     key: Key[Array, ""] | None,
     standardize: bool,
 ) -> Dataset:
-    """The first n of the images that `read` gives, with values from 0 to `white`."""
+    """The first n of the images that `read` gives when told n, with values from 0 to `white`."""
     check_choice("labels", labels, LABELS)
     check_bool("standardize", standardize)
     if labels == "random" and key is None:
         fail("key", "None", "Random labels need a key: pass key=jax.random.key(0).")
     key = None if key is None else check_key("key", key)
     n = None if n is None else check_int("n", n, 1)
-    images, classes = read()
+    images, classes = read(n)
     if n is not None and n > len(images):
         fail("n", n, f"There are {len(images)} images: ask for at most as many.")
     images, classes = images[:n] / white, np.asarray(classes[:n], int)

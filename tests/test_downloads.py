@@ -13,6 +13,7 @@ import threading
 import numpy as np
 import pooch
 import pytest
+from PIL import Image
 
 import narrowlib as nl
 from narrowlib import _downloads as downloads
@@ -283,3 +284,72 @@ def test_a_killed_download_leaves_nothing_after_the_next(tmp_path, nowhere, monk
         assert nl.mnist().X.shape == (3, 784)
         assert nl.mnist().X.shape == (3, 784)
     assert [file.name for file in nowhere.iterdir()] == ["mnist.npz"]
+
+
+def jpeg_file(path, count, seed=0, **changed):
+    """Images as JPEG bytes in a row, and what Pillow reads of each by itself."""
+    rng = np.random.default_rng(seed)
+    parts, seen = [], []
+    for _ in range(count):
+        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(small).resize((32, 32)).save(stream, "JPEG")
+        parts.append(stream.getvalue())
+        seen.append(np.asarray(Image.open(stream)))
+    members = {
+        "jpeg": np.frombuffer(b"".join(parts), np.uint8),
+        "offsets": np.cumsum([0, *map(len, parts)]),
+        "y": rng.integers(0, 10, count, np.uint8),
+    } | changed
+    np.savez(path, **members)
+    return np.stack(seen), members["y"]
+
+
+def first_file(folder):
+    labels, planes = records(3, seed=1)
+    x = planes.transpose(0, 2, 3, 1)
+    np.savez(folder / "cifar10.npz", x_train=x, y_train=labels, x_test=x[:2], y_test=labels[:2])
+    return x, labels
+
+
+@pytest.mark.parametrize("by", ["variable", "path"])
+def test_a_second_file_holds_further_images_of_cifar(by, tmp_path, monkeypatch):
+    x, labels = first_file(tmp_path)
+    more, classes = jpeg_file(tmp_path / "cifar10_more.npz", 4)
+    path = None if by == "variable" else tmp_path
+    if by == "variable":
+        monkeypatch.setenv(VARIABLE, str(tmp_path))
+    for n in (None, 2, 3, 5, 7):
+        data = nl.cifar10(path, n=n, standardize=False)
+        whole, known = np.concatenate([x, more]), np.concatenate([labels, classes])
+        count = 3 if n is None else n
+        np.testing.assert_array_equal(data.images, whole[:count] / 255)
+        np.testing.assert_array_equal(data.classes, known[:count])
+    with pytest.raises(ValueError, match=r"n: got 8\. There are 7 images"):
+        nl.cifar10(path, n=8)
+    with pytest.raises(ValueError, match=r"n: got 3\. There are 2 images"):  # none to test on
+        nl.cifar10(path, n=3, split="test")
+    (tmp_path / "cifar10_more.npz").unlink()
+    with pytest.raises(ValueError, match=r"n: got 4\. There are 3 images"):
+        nl.cifar10(path, n=4)
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"offsets": np.array([0, 10, 5])}, "as offsets. Store where each image begins"),
+        ({"offsets": np.array([0, 10, 10**6])}, "as offsets"),
+        ({"offsets": np.array([0.0, 10.0, 20.0])}, "as offsets"),
+        ({"jpeg": np.zeros((2, 2))}, r"float64 of shape \(2, 2\) as jpeg. Store bytes"),
+        ({"y": np.zeros(3, int)}, "shape .3,. as y"),
+        ({"offsets": np.array([0, 10, 20])}, "image 0 that cannot be read as jpeg. Get the file"),
+    ],
+)
+def test_a_second_file_that_is_damaged_is_named(changed, words, tmp_path):
+    first_file(tmp_path)
+    jpeg_file(tmp_path / "cifar10_more.npz", 2, **changed)
+    with pytest.raises(ValueError, match=f"^path: got .*cifar10_more.npz.*{words}"):
+        nl.cifar10(tmp_path, n=5)
+    np.savez(tmp_path / "cifar10_more.npz", jpeg=np.zeros(2, np.uint8))
+    with pytest.raises(ValueError, match="needs jpeg, offsets and y"):
+        nl.cifar10(tmp_path, n=5)
