@@ -21,15 +21,16 @@ from narrowlib.exercises._answers import (
     weights_of,
 )
 from narrowlib.network.model import Params
-from narrowlib.network.starts import lecun, mirrored_lecun
+from narrowlib.network.starts import mirrored_lecun
 from narrowlib.training.trajectory import trajectory
 
 BEND = 4 / (3 * math.sqrt(3))  # sup |tanh″|
 
 
 def _jacobian(W: np.ndarray, v: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """J for tanh, in NumPy."""
-    D = v / np.cosh(X @ W.T) ** 2
+    """J for tanh, in NumPy; 1/cosh² without overflow."""
+    e = np.exp(-2 * abs(X @ W.T))
+    D = v * 4 * e / (1 + e) ** 2
     return (D[:, :, None] * X[:, None, :]).reshape(len(X), -1)
 
 
@@ -56,43 +57,41 @@ def _path_length(value: float) -> Verdict:
         return Verdict(False, "That is the guaranteed radius. The path is shorter.")
     if near(value, size / s, 0.01):
         return Verdict(False, "So far it would go if J did not change on the way.")
-    return Verdict(False, "Find the roots of s p − L p²/2 = ‖r₀‖.")
+    return Verdict(False, "Find the roots of s a − L a²/2 = ‖r₀‖.")
 
 
 @exercise("2.4.2")
-def _safe_step(answer: Any) -> Verdict:
-    """1/β = n / ((S + s)² + L ‖r₀‖), for starts with and without mirrors."""
+def _both_layers(answer: Any) -> Verdict:
+    """d‖r‖/dt = −(‖Jᵀr‖² + ‖Φᵀr‖²)/(n‖r‖) where both layers flow."""
     function = function_of(answer)
-    names = ("right", "no n", "labels", "largest", "no curvature", "squares")
-    ratios: dict[str, list[float]] = {name: [] for name in names}
-    for seed, make in enumerate((mirrored_lecun, lecun, lecun)):
-        data = gaussian(jax.random.key(seed), n=9, d=4)
-        start = make(jax.random.key(seed + 10), d=4, m=6)
-        X, y, n = np.asarray(data.X), np.asarray(data.y), 9
-        (S, s, L), F = _constants(start, X), np.tanh(X @ np.asarray(start.W).T)
-        size = np.linalg.norm(F @ np.asarray(start.v) - y)
-        positive = "Your function has to return one positive number."
-        if (value := number_of(function(start, data.X, data.y), positive)) <= 0:
-            return Verdict(False, positive)
-        bend = L * size
-        for name, beta in zip(names, (
-            ((S + s) ** 2 + bend) / n, (S + s) ** 2 + bend,
-            ((S + s) ** 2 + L * np.linalg.norm(y)) / n, (S**2 + bend) / n, (S + s) ** 2 / n,
-            (S**2 + s**2 + bend) / n,
-        ), strict=True):  # fmt: skip
-            ratios[name].append(float(value * beta))
-    fits = {name: np.allclose(r, 1, rtol=1e-3) for name, r in ratios.items()}
+    ratios: dict[str, list[float]] = {}
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        n = 5 + seed
+        J, Phi, r = rng.normal(size=(n, 12)), rng.normal(size=(n, 4)), rng.normal(size=n)
+        value = number_of(function(J.copy(), Phi.copy(), r.copy()))
+        a, b, size = (float(np.linalg.norm(x)) for x in (J.T @ r, Phi.T @ r, r))
+        right = -(a**2 + b**2) / (n * size)
+        for name, other in {
+            "right": right, "sign": -right, "hidden": -(a**2) / (n * size), "no n": right * n,
+            "square": right * size, "squared norm": 2 * right * size,
+            "sum": -((a + b) ** 2) / (n * size),
+        }.items():  # fmt: skip
+            ratios.setdefault(name, []).append(value / other)
+    fits = {name: np.allclose(r, 1, rtol=1e-4) for name, r in ratios.items()}
     if fits["right"]:
-        return Verdict(True, "In the linear limit it is nearly n/S²: half of what still converges.")
+        return Verdict(True, "Step 1 goes through. Step 2 does not: L(v) grows with v.")
+    if fits["sign"]:
+        return Verdict(False, "The residual shrinks: check the sign.")
+    if fits["hidden"]:
+        return Verdict(False, "That is the rate with W alone. The outputs also change with v.")
     if fits["no n"]:
-        return Verdict(False, "The loss is a mean over samples, so its curvature is divided by n.")
-    if fits["labels"]:
-        return Verdict(False, "Right at mirrored starts. At others the residual is not −y.")
-    if fits["largest"] or fits["squares"]:
-        return Verdict(False, "Inside the ball the largest singular value can reach S + s.")
-    if fits["no curvature"]:
-        return Verdict(False, "The Hessian has a second term, which the residual brings.")
-    return Verdict(False, "Compare with the bound on the Hessian's eigenvalues in the proof.")
+        return Verdict(False, "The loss is a mean over samples, so the gradients are divided by n.")
+    if fits["square"] or fits["squared norm"]:
+        return Verdict(False, "That belongs to ‖r‖². The derivative of ‖r‖ is r·ṙ / ‖r‖.")
+    if fits["sum"]:
+        return Verdict(False, "The two layers push independently: their squares add up.")
+    return Verdict(False, "Write ṙ = J Ẇ + Φ v̇ with both gradients, and take r·ṙ / ‖r‖.")
 
 
 @numeric_exercise("2.4.3")
@@ -120,6 +119,8 @@ def _stuck(answer: Any) -> Verdict:
     W, v = weights_of(answer, "Pass the params of your start.", m=12, d=5)
     if (W == 0).any() or (v == 0).any():
         return Verdict(False, "A weight is zero: do without.")
+    # J of tanh neurons is the same for w and −w, and its rank at most 5 for each one that differs.
+    kinds = len(np.unique(W * np.sign(W[:, :1]), axis=0))
     data = gaussian(jax.random.key(26), n=20, d=5)
     start = Params(jnp.asarray(W, data.X.dtype), jnp.asarray(v, data.X.dtype))
     path = trajectory(start, data.X, data.y, optax.sgd(0.3), num_steps=2000, record_every=100)
@@ -132,6 +133,12 @@ def _stuck(answer: Any) -> Verdict:
         if values[-1] > 1e-9 * values[0]:
             ratio = values[-1] / values[0]
             return Verdict(False, f"After {step} steps J has full rank: σ_min/σ_max = {ratio:.0e}.")
+    if kinds > 3:
+        return Verdict(
+            False,
+            f"{kinds} of your neurons differ, and four are nearly always enough for full rank, "
+            "which saturated or nearly equal neurons lose by rounding only.",
+        )
     loss = float(path.loss[-1])
     if loss <= 0.01:
         return Verdict(False, f"The rank is never full, but the loss ends at {loss:.0e}.")
