@@ -121,7 +121,7 @@ def _move_the_disc(value: float) -> Verdict:
         return Verdict(False, "The length of c counts, not its entries.")
     if value < right:
         return Verdict(False, "Your proof works there, and a little beyond.")
-    return Verdict(False, "There c = R u/‖u‖ has a point x opposite to u with ⟨u, x⟩ ≥ 0.")
+    return Verdict(False, "There c = b u/‖u‖ has a point x opposite to u with ⟨u, x⟩ ≥ 0.")
 
 
 @exercise("3.1.5")

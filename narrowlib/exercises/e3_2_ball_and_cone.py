@@ -12,7 +12,6 @@ from narrowlib.exercises._answers import (
     exercise,
     function_of,
     number_of,
-    numeric_exercise,
     vector_of,
 )
 
@@ -22,13 +21,19 @@ def _slope(t: float, u: np.ndarray, kappa: float) -> float:
     return float(np.maximum(t - u, 0).sum() - kappa * np.maximum(u - kappa * t, 0).sum())
 
 
-def _sizes(u: np.ndarray, kappa: float) -> np.ndarray:
-    """The point of {max u ≤ κ min u} nearest to a u outside: t by bisection."""
-    low, high = 0.0, float(u.max())
+def _threshold(u: np.ndarray, zeta: float, kappa: float) -> float:
+    """The best t ≥ ζ, by bisection."""
+    low, high = 0.0, max(float(u.max()), 0.0)
     for _ in range(200):
         middle = (low + high) / 2
         low, high = (middle, high) if _slope(middle, u, kappa) < 0 else (low, middle)
-    return np.clip(u, high, kappa * high)
+    return max(high, zeta)
+
+
+def _sizes(u: np.ndarray, kappa: float) -> np.ndarray:
+    """The point of {max u ≤ κ min u} nearest to u."""
+    t = _threshold(u, 0.0, kappa)
+    return np.clip(u, t, kappa * t)
 
 
 @exercise("3.2.1")
@@ -101,56 +106,59 @@ def _which_piece(answer: Any) -> Verdict:
 
 
 @exercise("3.2.4")
-def _two_points(answer: Any) -> Verdict:
-    """(1, 3) and (−1, 2) projected on the cut wedge with cos θ = 0.8 and z = 1."""
-    cosine, sine, z = 0.8, 0.6, 1.0
-    values = array_of(answer, "Pass a pair of pairs of numbers.", (2, 2))
-    right, foot = [], []
-    for a, b in ((1.0, 3.0), (-1.0, 2.0)):
-        along = a * cosine + b * sine
-        foot.append((along * cosine, along * sine))
-        right.append(foot[-1] if along * cosine >= z else (z, z * sine / cosine))
-    good = [bool(np.allclose(v, r, atol=1e-4)) for v, r in zip(values, right, strict=True)]
-    if all(good):
-        return Verdict(True, "One on the edge, one at the corner.")
-    if np.allclose(values[::-1], right, atol=1e-4):
-        return Verdict(False, "The right points, but swapped.")
-    if np.allclose(values, foot, atol=1e-4):
-        return Verdict(False, "The second foot lies below the cut.")
-    outside = [b > a * sine / cosine + 1e-4 or a < z - 1e-4 for a, b in values]
-    where = "first" if not good[0] else "second"
-    if outside[good.index(False)]:
-        return Verdict(False, f"The {where} of your points is not in the set.")
-    return Verdict(False, f"The {where} of your points is in the set, but not the nearest.")
+def _which_normal(answer: Any) -> Verdict:
+    """The letters of the normal vectors at (2, 3, 4), above ζ = 1, and at half of it; κ = 2."""
+    vectors = {"A": (-2, 0, 1), "B": (-1, 0, 2), "C": (-2, 1, 0), "D": (0, 0, 0)}
+    vectors |= {"E": (-5, 0, 1), "F": (2, 0, -1)}
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return Verdict(False, 'Pass two words, such as ("AB", "CF").')
+    if not all(isinstance(word, str) for word in answer):
+        return Verdict(False, 'Pass two words, such as ("AB", "CF").')
+    given = [{c for c in word.upper() if c.isalpha()} for word in answer]
+    if (given[0] | given[1]) - set(vectors):
+        return Verdict(False, "The vectors are A to F.")
+    right = [
+        {name for name, g in vectors.items() if _is_normal(g, equal)} for equal in (True, False)
+    ]
+    if given == right:
+        return Verdict(True, "At the floor of the set the pushes need not balance.")
+    if given == right[::-1]:
+        return Verdict(False, "The two words are swapped.")
+    for words, truth, where in zip(given, right, ("first", "second"), strict=True):
+        if "C" in words:
+            return Verdict(False, "The second entry is at neither end and may not be pushed.")
+        if "F" in words:
+            return Verdict(False, "F pushes the floor up and the ceiling down: signs.")
+        if words - truth:
+            return Verdict(False, f"One of the {where} word is not normal: compare the two pushes.")
+        if truth - words:
+            return Verdict(False, f"There are more at the {where} point.")
+    return Verdict(False, "Compare the pushes on floor and ceiling.")
 
 
-@numeric_exercise("3.2.5")
-def _largest_angle(value: float) -> Verdict:
-    """The largest angle in degrees from (1; −1) for m = 10 and κ = 2."""
-    m, kappa = 10, 2.0
-    corners = {h: [_angle(a, h, kappa) for a in range(h + 1)] for h in (m // 2, m)}
-
-    def close(other: float) -> bool:
-        return abs(value - other) < 0.006
-
-    right = max(corners[m // 2])
-    if close(right):
-        return Verdict(True, "Just below the bound that holds for all widths.")
-    if close(np.degrees(np.arccos(2 * kappa**0.5 / (1 + kappa)))):
-        return Verdict(
-            False, "That is the bound for all widths; the number of large ones is whole."
-        )
-    if close(np.radians(right)):
-        return Verdict(False, "That is in radians.")
-    if close(max(corners[m])):
-        return Verdict(False, "The entries of u are half as many as those of v.")
-    if any(close(angle) for angle in corners[m // 2]):
-        return Verdict(False, "Another number of large entries gives a larger angle.")
-    return Verdict(False, "Try all corners: some entries 1, the others κ.")
+def _is_normal(g: tuple[int, int, int], equal: bool) -> bool:
+    """Conditions 1 and 2 for κ = 2 where the entries are at floor, between, and ceiling."""
+    floor, between, ceiling = g
+    balance = -floor - 2 * ceiling
+    return bool(
+        floor <= 0 == between and ceiling >= 0 and (balance == 0 if equal else balance >= 0)
+    )
 
 
-def _angle(a: int, h: int, kappa: float) -> float:
-    """Degrees between (1, …, 1) and h entries of which a are κ and the others 1."""
-    corner = np.where(np.arange(h) < a, kappa, 1.0)
-    cosine = corner.sum() / (h**0.5 * np.linalg.norm(corner))
-    return float(np.degrees(np.arccos(min(cosine, 1.0))))
+@exercise("3.2.5")
+def _without_sorting(answer: Any) -> Verdict:
+    """A t that is nearly the best: distances to [t, κt] against those of the root by bisection."""
+    function = function_of(answer)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        zeta, kappa = (0.0, 0.3)[seed % 2], (1.5, 2.0, 5.0)[seed % 3]
+        u = 2 * rng.normal(size=2 + seed % 7) + 0.5
+        t = number_of(function(u.copy(), zeta, kappa), "Your function has to return one number t.")
+        if t < zeta - 1e-9:
+            return Verdict(False, f"t = {t:.3f} is below zeta = {zeta}.")
+        best = _threshold(u, zeta, kappa)
+        far, least = (np.linalg.norm(u - np.clip(u, s, kappa * s)) for s in (t, best))
+        if far > 1.01 * least + 1e-9:
+            told = f"For u = {np.round(u, 2).tolist()} and kappa = {kappa} your point is "
+            return Verdict(False, f"{told}{far:.3f} away; {least:.3f} is possible.")
+    return Verdict(True, "Within 1 % at 200 points.")

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 from exercise_checks import accepted, refused
-from scipy.optimize import minimize, root_scalar
+from scipy.optimize import minimize, minimize_scalar, root_scalar
 
 import narrowlib as nl
 
@@ -33,25 +33,37 @@ def which_piece():
     return points[points < root].max(), points[points > root].min()
 
 
-def two_points():
-    def nearest(x):
-        found = minimize(
-            lambda p: ((p - np.array(x)) ** 2).sum(),
-            np.array([2.0, 0.5]),
-            method="SLSQP",
-            constraints={"type": "ineq", "fun": lambda p: [p[0] - 1, 0.75 * p[0] - p[1]]},
-            options={"ftol": 1e-15},
-        )
-        return tuple(found.x)
+def which_normal():
+    """The letters of the vectors that the nearest point takes back, by SLSQP."""
+    rows = [[2, 0, -1], [2, -1, 0], [0, 2, -1], [-1, 2, 0], [0, -1, 2], [-1, 0, 2]]
+    room = {"type": "ineq", "fun": lambda p: np.append(np.array(rows) @ p, p - 1)}
+    vectors = [(-2, 0, 1), (-1, 0, 2), (-2, 1, 0), (0, 0, 0), (-5, 0, 1), (2, 0, -1)]
+    words = []
+    for at in (np.array([2.0, 3.0, 4.0]), np.array([1.0, 1.5, 2.0])):
+        kept = ""
+        for name, g in zip("ABCDEF", vectors, strict=True):
+            x = at + 0.1 * np.array(g)
+            found = minimize(lambda p, x=x: ((p - x) ** 2).sum(), at, constraints=room, tol=1e-14)
+            kept += name if abs(found.x - at).max() < 1e-4 else ""
+        words.append(kept)
+    return tuple(words)
 
-    return nearest((1.0, 3.0)), nearest((-1.0, 2.0))
+
+def by_bisection(u, zeta, kappa):
+    low, high = 0.0, max(u.max(), zeta)
+    for _ in range(60):
+        t = (low + high) / 2
+        low, high = (low, t) if my_slope(t, u, kappa) > 0 else (t, high)
+    return max(zeta, high)
 
 
-def largest_angle():
-    """The largest angle in space of all 2⁵ corners."""
-    corners = np.stack(np.meshgrid(*[[1.0, 2.0]] * 5), axis=-1).reshape(-1, 5)
-    cosines = corners.sum(1) / np.sqrt(5 * (corners**2).sum(1))
-    return float(np.degrees(np.arccos(cosines.min())))
+def by_search(u, zeta, kappa):
+    """The best t, by SciPy; the squared distance is convex in t."""
+    found = minimize_scalar(
+        lambda t: ((u - np.clip(u, t, kappa * t)) ** 2).sum(),
+        bounds=(zeta, max(u.max(), zeta) + 1e-9), method="bounded", options={"xatol": 1e-12},
+    )  # fmt: skip
+    return found.x
 
 
 RIGHT = [
@@ -62,8 +74,10 @@ RIGHT = [
     ("3.2.2", lambda: by_differences),
     ("3.2.3", which_piece),
     ("3.2.3", lambda: which_piece()[::-1]),
-    ("3.2.4", two_points),
-    ("3.2.5", largest_angle),
+    ("3.2.4", which_normal),
+    ("3.2.4", lambda: ["d a", "a, d, e"]),
+    ("3.2.5", lambda: by_bisection),
+    ("3.2.5", lambda: by_search),
 ]
 WRONG = [
     ("3.2.1", (3.0, 1.5), "three numbers"),
@@ -91,18 +105,22 @@ WRONG = [
     ("3.2.3", (2.0, 2.0), "no neighbours"),
     ("3.2.3", (2 / 3, 5 / 3), "to the right"),
     ("3.2.3", (2.0, 5.0), "to the left"),
-    ("3.2.4", (1.0, 2.0), "pair of pairs"),
-    ("3.2.4", ((1.0, 0.75), (2.08, 1.56)), "swapped"),
-    ("3.2.4", ((2.08, 1.56), (0.32, 0.24)), "below the cut"),
-    ("3.2.4", ((1.0, 3.0), (1.0, 0.75)), "first of your points is not in the set"),
-    ("3.2.4", ((2.08, 1.56), (1.0, 2.0)), "second of your points is not in the set"),
-    ("3.2.4", ((2.08, 1.56), (1.0, 0.5)), "second of your points is in the set"),
-    ("3.2.5", "a", "one number"),
-    ("3.2.5", 19.47, "all widths"),
-    ("3.2.5", 0.3366, "radians"),
-    ("3.2.5", 19.42, "half as many"),
-    ("3.2.5", 18.43, "larger angle"),
-    ("3.2.5", 45.0, "corners"),
+    ("3.2.4", "AD", "two words"),
+    ("3.2.4", ("AD", 3), "two words"),
+    ("3.2.4", ("AD", "ADX"), "A to F"),
+    ("3.2.4", ("ADE", "AD"), "swapped"),
+    ("3.2.4", ("ACD", "ADE"), "neither end"),
+    ("3.2.4", ("AD", "ADEF"), "signs"),
+    ("3.2.4", ("ABD", "ADE"), "first word"),
+    ("3.2.4", ("AD", "ABDE"), "second word"),
+    ("3.2.4", ("A", "ADE"), "more at the first"),
+    ("3.2.4", ("AD", "AD"), "more at the second"),
+    ("3.2.5", 1.0, "Pass the function"),
+    ("3.2.5", lambda u, zeta, kappa: max(u.min(), zeta), "is possible"),
+    ("3.2.5", lambda u, zeta, kappa: max(u.max() / kappa, zeta), "is possible"),
+    ("3.2.5", lambda u, zeta, kappa: u.min() - 10, "below zeta"),
+    ("3.2.5", lambda u, zeta, kappa: u, "one number t"),
+    ("3.2.5", lambda u: 1.0, "raised TypeError"),
 ]  # fmt: skip
 
 
