@@ -71,6 +71,17 @@ def factor_bytes(rows: int, dtype: Any) -> int:
     return np.dtype(dtype).itemsize * (rows * (rows + width) // 2 + rows * width)
 
 
+def longest_sum(n: int, d: int, m: int, outputs: int) -> int:
+    """So many ε an entry of a careful factor's product with its transpose is off, at most.
+
+    That is for a matrix with ones on its diagonal: no sum of absolute values is then above 1. An
+    entry of X Xᵀ is a sum of d products, that of B Bᵀ of m, and the factor takes off a sum of as
+    many products as there are columns before.
+    """
+    columns = n * outputs
+    return min(d, BLOCK) + -(-d // BLOCK) + m + min(columns, BLOCK) + -(-columns // BLOCK) + 8
+
+
 def check_memory(name: str, X: Array, outputs: int = 1) -> int:
     """The bytes that the factor will take; refused before anything is allocated if too many."""
     rows = len(X) * outputs
@@ -101,27 +112,33 @@ class PanelFactor:
 
     Panel k holds the columns from its `starts[k]` on, rows from there down, in rows: (rows − start,
     width). Above the diagonal of its first rows stands nothing that is read.
+
+    A careful one makes every sum of products a sum of sums of at most `BLOCK`, each finished before
+    it is added, so that rounding grows with `longest_sum` and not with the number of rows. It costs
+    another pass over the memory.
     """
 
-    def __init__(self, dtype: Any):
+    def __init__(self, dtype: Any, careful: bool = False):
         from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
-        kind = np.empty(0, dtype)
+        kind, self.careful = np.empty(0, dtype), careful
         self.starts: list[int] = []
         self.panels: list[np.ndarray] = []
         self._gemm, self._trsm, self._trsv = get_blas_funcs(("gemm", "trsm", "trsv"), (kind,))
         (self._potrf,) = get_lapack_funcs(("potrf",), (kind,))
 
     @classmethod
-    def of(cls, X: np.ndarray, features: np.ndarray, shift: np.ndarray) -> PanelFactor | None:
-        """The factor; None where a pivot is not positive, which the columns before do not cost."""
-        self, (n, rows) = cls(X.dtype), (len(X), len(features))
+    def of(
+        cls, X: np.ndarray, features: np.ndarray, shift: np.ndarray, careful: bool = False
+    ) -> PanelFactor | None:
+        """The factor; None, and no column further, where a pivot is not positive."""
+        self, (n, rows) = cls(X.dtype, careful), (len(X), len(features))
         outputs = rows // n
         shift = np.broadcast_to(shift, rows)
         samples = max(BLOCK // outputs, 1)
         for first in range(0, n, samples):
             last = min(first + samples, n)
-            panel = X[first:] @ X[first:last].T
+            panel = self._inner(X, first, last)
             if outputs > 1:
                 panel = panel.repeat(outputs, axis=0).repeat(outputs, axis=1)
             start, end = first * outputs, last * outputs
@@ -132,6 +149,15 @@ class PanelFactor:
                 return None
         return self
 
+    def _inner(self, X: np.ndarray, first: int, last: int) -> np.ndarray:
+        """A panel of X Xᵀ."""
+        parts = range(0, X.shape[1], BLOCK if self.careful else X.shape[1])
+        columns = [slice(k, k + parts.step) for k in parts]
+        panel = X[first:, columns[0]] @ X[first:last, columns[0]].T
+        for part in columns[1:]:
+            panel += X[first:, part] @ X[first:last, part].T
+        return panel
+
     def _append(self, start: int, panel: np.ndarray) -> bool:
         """Take off what the panels before have explained, and factor what is left, in place.
 
@@ -139,10 +165,11 @@ class PanelFactor:
         """
         width = panel.shape[1]
         for before, done in zip(self.starts, self.panels, strict=True):
-            o = start - before
-            self._gemm(
-                -1.0, done[o : o + width].T, done[o:].T, 1.0, panel.T, trans_a=1, overwrite_c=1
-            )
+            left, right = done[start - before :], done[start - before :][:width]
+            if self.careful:
+                panel -= left @ right.T
+            else:
+                self._gemm(-1.0, right.T, left.T, 1.0, panel.T, trans_a=1, overwrite_c=1)
         _, info = self._potrf(panel[:width].T, lower=1, overwrite_a=1, clean=0)
         if info or not np.isfinite(np.diagonal(panel)).all():  # one of the BLAS passes NaN by
             return False

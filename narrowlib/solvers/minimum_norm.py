@@ -6,7 +6,7 @@ preconditions conjugate gradients at every place that the steps lead to, whose p
 no matrix. Near a mirrored start J Jᵀ changes by the square of the move only, since first-order
 changes of twins cancel, so that a few iterations do. Where they do not, J Jᵀ is factored anew.
 
-A step is solved for as closely as it is worth: to the share ‖r‖/‖y‖, at most 1 %, by which
+A step is solved for as closely as it is worth: to one per cent of the share ‖r‖/‖y‖ by which
 Newton's method itself will miss (Dembo, Eisenstat and Steihaug, 1982).
 
 A ridge μ as small as rounding keeps the factorisation alive where J is close to losing rank, and
@@ -49,7 +49,7 @@ HALVINGS = 30
 OUT_OF_SIGHT = 0.5  # a step that leaves more than this share of the residual: rank is lost
 PATIENCE = 30  # iterations after which a factor is called too old
 MOST = 100  # iterations with a new one, where rounding alone is left to slow them
-LOOSE = 0.01  # a step need not be solved for more closely than this
+LOOSE = 0.01  # a step is solved for to this, times ‖r‖/‖y‖
 
 
 class MinimumNormState(NamedTuple):
@@ -215,7 +215,8 @@ def advance(
         solver.make(before, state.factored, (float(state.shift),))
     size = float(np.linalg.norm(r))
     least = float(jnp.finfo(X.dtype).eps) ** 0.5
-    delta, left = solver.step(at, W, r, min(max(size / float(target_size(y)), least), LOOSE))
+    tol = LOOSE * min(size / float(target_size(y)), 1.0)
+    delta, left = solver.step(at, W, r, max(tol, least))
     seen, t = left <= OUT_OF_SIGHT, 1.0  # NaN is not
     there, new, norm = residual_after(state.params, delta, t, X, y, sigma)
     while seen and not float(norm) <= (1 - t / 4) * size and t > 0.5**HALVINGS:

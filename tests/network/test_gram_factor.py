@@ -1,6 +1,8 @@
 """The factor in panels and the factor as one matrix, against SciPy; and what it takes."""
 
+import operator
 import tracemalloc
+from fractions import Fraction
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,53 @@ def test_it_is_there_where_all_eigenvalues_are_positive(kind, block, monkeypatch
         for by in (1e-12, 1e-9, 1e-6):
             assert KINDS[kind].of(X, B, np.asarray(by * largest - least)) is not None
             assert KINDS[kind].of(X, B, np.asarray(-by * largest - least)) is None
+
+
+def exact_error(lower, gram):
+    """The largest entry of L Lᵀ − A, in rational numbers."""
+    L = [[Fraction(x) for x in row] for row in np.tril(lower).tolist()]
+    A = [[Fraction(x) for x in row] for row in gram.tolist()]
+    n = len(A)
+    errors = [
+        abs(sum(L[i][k] * L[j][k] for k in range(j + 1)) - A[i][j])
+        for i in range(n) for j in range(i + 1)
+    ]  # fmt: skip
+    return float(max(errors))
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("block", [8, 512])
+def test_a_careful_factor_keeps_its_bound(block, careful, monkeypatch):
+    """Rows of length 1, d of them and more: the bound is for the sums of its blocks."""
+    monkeypatch.setattr(gram_factor, "BLOCK", block)
+    X, B, _ = case(6, n=60, d=50, m=4)
+    X = X / np.linalg.norm(X, axis=1)[:, None]
+    B = B / np.linalg.norm(B, axis=1)[:, None]
+    exact = (
+        [[Fraction(x) for x in row] for row in X.tolist()],
+        [[Fraction(x) for x in row] for row in B.tolist()],
+    )
+    gram = np.array(
+        [
+            [
+                sum(map(operator.mul, exact[0][i], exact[0][j]))
+                * sum(map(operator.mul, exact[1][i], exact[1][j]))
+                for j in range(60)
+            ]
+            for i in range(60)
+        ],
+        dtype=object,
+    )
+    factor = PanelFactor.of(X, B, np.asarray(0.0), careful=careful)
+    lower = np.zeros((60, 60))
+    for start, panel in zip(factor.starts, factor.panels, strict=True):
+        lower[start:, start : start + panel.shape[1]] = panel
+    # panels lie in rows, BLAS has written them as columns: the triangle on top is transposed
+    for start, panel in zip(factor.starts, factor.panels, strict=True):
+        w = panel.shape[1]
+        lower[start : start + w, start : start + w] = np.triu(panel[:w]).T
+    error = exact_error(lower, gram)
+    assert error <= gram_factor.longest_sum(60, 50, 4, 1) * np.finfo(float).eps
 
 
 @pytest.mark.parametrize("kind", KINDS)
