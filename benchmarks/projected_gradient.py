@@ -1,9 +1,10 @@
 """`ProjectedGradient.run` against the loop by hand, JAXopt, Optax and PyTorch, in float32.
 
 Everyone takes the same number of steps of the same size on the same problem, full batch, on the
-product of a ball and the paired cone, and never stops early. narrowlib, the loop by hand, Optax
-and PyTorch keep the loss of every step; JAXopt keeps none. The JAX implementations call narrowlib's
-projections; PyTorch has its own, below. The final loss of each is saved.
+product of a ball and the paired cone, and never stops early. narrowlib, the loops by hand (samples
+first, and samples last), Optax and PyTorch keep the loss of every step; JAXopt keeps none. The JAX
+implementations call narrowlib's projections; PyTorch has its own, below. The final loss of each is
+saved.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import driver
 
 SIZES = ((200, 20, 20, 20_000), (1000, 100, 20, 5000), (10_000, 784, 32, 100))
-GOALS = {"jaxopt": 1.3, "optax loop": 3.0, "torch eager": 2.0}
+GOALS = {"jaxopt": 1.8, "optax loop": 3.5, "torch eager": 2.0}
+SCANS = ("scan by hand", "scan by hand, samples last")
 RADIUS, KAPPA, STEP_SIZE = 10.0, 10.0, 0.05
 ROUNDS = 7
 
@@ -61,6 +63,8 @@ def prepare_jax(
     constraint = nl.Product(W=nl.Ball(W, radius=RADIUS), v=cone)
 
     def loss(params: Any, X: Any, y: Any) -> Any:
+        if implementation.endswith("samples last"):  # X is transposed then
+            return jnp.mean((params.v @ jnp.tanh(params.W @ X) - y) ** 2) / 2
         return jnp.mean((jnp.tanh(X @ params.W.T) @ params.v - y) ** 2) / 2
 
     def narrowlib() -> float:
@@ -79,7 +83,8 @@ def prepare_jax(
         return loss(params, X, y), history
 
     def by_hand() -> float:
-        return float(jax.block_until_ready(scanned(start, constraint, X, y))[0])
+        given = X.T if implementation.endswith("samples last") else X
+        return float(jax.block_until_ready(scanned(start, constraint, given, y))[0])
 
     if implementation == "optax loop":
         return prepare_optax(loss, constraint, start, X, y, steps)
@@ -96,7 +101,7 @@ def prepare_jax(
         )
         final = jax.jit(loss)
         return lambda: float(final(solver.run(start, constraint, X, y).params, X, y))
-    return {"narrowlib": narrowlib, "scan by hand": by_hand}[implementation]
+    return narrowlib if implementation == "narrowlib" else by_hand
 
 
 def prepare_optax(
@@ -174,17 +179,16 @@ def prepare_torch(X: Any, y: Any, W: Any, v: Any, steps: int) -> Callable[[], fl
 def main() -> None:
     """Run the comparison and judge it."""
     cases, targets = [], []
-    for i, (n, d, m, steps) in enumerate(SIZES):
+    for n, d, m, steps in SIZES:
         problem = {"n": n, "d": d, "m": m, "steps": steps, "seed": 0}
-        names = ["narrowlib", "scan by hand", "jaxopt", "torch eager"]
-        names += ["optax loop"] if i == 0 else []
+        names = ["narrowlib", *SCANS, "jaxopt", "torch eager", "optax loop"]
         case = driver.compare(
             "projected_gradient", problem, dict.fromkeys(names, "bench"), rounds=ROUNDS
         )
         results = case["results"]
         size = f"n, d, m = {n}, {d}, {m}"
-        cost = 1 / results["scan by hand"]["ratio"]
-        targets.append(driver.target(f"narrowlib / scan by hand, {size}", cost, "<", 1.15))
+        cost = 1 / min(results[name]["ratio"] for name in SCANS)
+        targets.append(driver.target(f"narrowlib / the faster scan, {size}", cost, "<", 1.1))
         for peer, goal in GOALS.items():
             if peer in results:
                 ratio = results[peer]["ratio"]

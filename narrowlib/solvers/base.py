@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import jax
 from jaxtyping import Array, ArrayLike, Float
 
+from narrowlib._checks import is_concrete
 from narrowlib._runs import runs
 from narrowlib.constraints.base import Product
 from narrowlib.network.activations import Activation, get_activation
@@ -52,6 +53,17 @@ class ConstrainedSolver(Generic[State]):
         self, state: State, data: Data, shared: Any, sigma: Activation
     ) -> tuple[State, Array]:
         """One step, or a code that says why none is possible; and what it tried."""
+        raise NotImplementedError
+
+    @property
+    def _blind(self) -> bool:
+        """Whether steps can do without the measure, so that `tol=0` takes all by `_all_steps`."""
+        return False
+
+    def _all_steps(
+        self, state: State, code: Array, data: Data, sigma: Activation, max_steps: int
+    ) -> End:
+        """All steps, if the code of the first state says that they may be taken."""
         raise NotImplementedError
 
     @runs("jit and grad")
@@ -125,7 +137,8 @@ class ConstrainedSolver(Generic[State]):
         if isinstance(given.start, Params):
             first = _first_state(solver, given.start, given.X, given.y, given.sigma)
             given = given._replace(start=first)
-        end, unit = _run(solver, *given)
+        blind = solver._blind and is_concrete(tol) and float(tol) == 0
+        end, unit = _run(solver, *given, blind=blind)
         state = end.state
         stats = {
             "loss": state.loss,
@@ -150,9 +163,16 @@ def _next_state(solver: Any, state: Any, X: Array, y: Array, sigma: Activation) 
     return solver._advance(state._replace(code=running()), data, solver._shared(data), sigma)[0]
 
 
-@partial(jax.jit, static_argnames=("sigma", "max_steps"))
+@partial(jax.jit, static_argnames=("sigma", "max_steps", "blind"))
 def _run(
-    solver: Any, state: Any, X: Array, y: Array, sigma: Activation, tol: Array, max_steps: int
+    solver: Any,
+    state: Any,
+    X: Array,
+    y: Array,
+    sigma: Activation,
+    tol: Array,
+    max_steps: int,
+    blind: bool,
 ) -> tuple[End, Array]:
     """Steps until the measure is at most `tol`, and the unit of the measure at the end."""
     data = prepare(X, y)
@@ -168,7 +188,11 @@ def _run(
         return judged(*solver._advance(state, data, shared, sigma))
 
     first = judged(state._replace(code=running()), getattr(state, solver._tried))
-    end = solver._loop(step, *first, max_steps)
+    if blind:
+        end = solver._all_steps(*first[:2], data, sigma, max_steps)
+        end = end._replace(state=judged(end.state, end.state.step_size)[0])
+    else:
+        end = solver._loop(step, *first, max_steps)
     state = end.state
     units = block_units(linearize(state.params, X, sigma), data)
     unit = shown_unit(solver.constraint, state.params, state.gradient, units, state.stationarity)

@@ -127,7 +127,7 @@ def levenberg_marquardt(
 
 def first_state(params: Params, data: Data, sigma: Activation) -> LevenbergMarquardtState:
     """The state before the first step."""
-    at = linearize(params, data.X, sigma)
+    at = data.linearize(params, sigma)
     trace = jnp.sum(at.gram_diagonal) + at.num_outputs * jnp.sum(at.phi**2)
     return LevenbergMarquardtState(
         params=params,
@@ -168,10 +168,10 @@ def advance(
 ) -> LevenbergMarquardtState:
     """Try one step; where none can help, the code says why."""
     params, r = state.params, state.residual
-    at = linearize(params, data.X, sigma)
+    at = data.linearize(params, sigma)
     step, promised = lm_step(at, r, XX, state.damping)
     trial = Params(params.W + step.W, params.v + step.v)
-    new = linearize(trial, data.X, sigma).residual(data.y)
+    new = data.linearize(trial, sigma).residual(data.y)
     before = jnp.sum(r**2)
     gain = (before - jnp.sum(new**2)) / promised
     better = gain > 0  # NaN is not

@@ -6,6 +6,7 @@ The code is that of `RESULTS.max_steps` while the run may go on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -101,3 +102,43 @@ def iterate_differentiably(step: Step, state: Any, code: Array, row: Row, max_st
     first = (jnp.zeros((), int), state, code, row)
     (steps, state, _, row), history = jax.lax.scan(turn, first, length=max_steps)
     return End(state, row, steps, history)
+
+
+def take_all(
+    step: Callable[[Any, Any, Array], tuple[Any, Any, Array]],
+    params: Any,
+    gradient: Any,
+    loss: Array,
+    sizes: Array,
+    allowed: Array,
+) -> tuple[Any, Array, Array]:
+    """Steps of these sizes, one after the other, and no look at anything but the loss.
+
+    It carries as little as it can: next to the products of a small network every number that a
+    loop hands on counts. It has a derivative in reverse where the steps have one.
+
+    Args:
+        step: makes of (params, gradient, size) the same at the next point, and the loss there.
+        params: where to start, at a finite loss.
+        gradient: there.
+        loss: there.
+        sizes: of the steps.
+        allowed: whether any step may be taken.
+
+    Returns:
+        The last parameters with a finite loss, the losses a step (behind a step that failed the
+        one before it is repeated), and how many steps led to a finite loss.
+    """
+
+    def turn(carry: tuple, size: Array) -> tuple[tuple, Array]:
+        before, gradient, going = carry
+        params, gradient, loss = step(before, gradient, size)
+        going &= jnp.isfinite(loss)
+        return (jax.tree.map(partial(jnp.where, going), params, before), gradient, going), loss
+
+    (params, *_), losses = jax.lax.scan(turn, (params, gradient, allowed), sizes)
+    fine = jnp.isfinite(losses)
+    taken = jnp.where(jnp.all(fine), len(sizes), jnp.argmin(fine))
+    taken = jnp.where(allowed, taken, 0).astype(int)
+    last = jnp.where(taken > 0, losses[jnp.maximum(taken - 1, 0)], loss)
+    return params, jnp.where(jnp.arange(len(sizes)) < taken, losses, last), taken

@@ -27,7 +27,8 @@ from jaxtyping import Array, Float
 
 from narrowlib.constraints.base import Constraint, Product
 from narrowlib.constraints.lengths import length, power_of_two
-from narrowlib.network.linearization import Linearization, output_sizes
+from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import Linearization, columns, linearize, output_sizes
 from narrowlib.network.model import Params, half_mean_square
 
 
@@ -39,12 +40,18 @@ class Data(NamedTuple):
         y: targets, shape (n,) or (n, K).
         squares: ‖xᵢ‖², shape (n,).
         target: ‖y‖, or 1 where y = 0.
+        XT: `columns(X)`.
     """
 
     X: Array
     y: Array
     squares: Array
     target: Array
+    XT: Array | None
+
+    def linearize(self, params: Params, sigma: Activation) -> Linearization:
+        """The network at these parameters, on these samples."""
+        return linearize(params, self.X, sigma, self.XT)
 
 
 def target_size(y: Float[Array, "n *K"]) -> Float[Array, ""]:
@@ -55,7 +62,7 @@ def target_size(y: Float[Array, "n *K"]) -> Float[Array, ""]:
 
 def prepare(X: Float[Array, "n d"], y: Float[Array, "n *K"]) -> Data:
     """The data with their sizes."""
-    return Data(X, y, jnp.sum(X**2, axis=1), target_size(y))
+    return Data(X, y, jnp.sum(X**2, axis=1), target_size(y), columns(X))
 
 
 def block_units(at: Linearization, data: Data) -> Params:

@@ -17,7 +17,6 @@ from narrowlib._runs import runs
 from narrowlib.constraints.base import Product, as_product
 from narrowlib.constraints.pytrees import frozen_pytree
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import linearize
 from narrowlib.network.model import Params
 from narrowlib.network.rounding import rounding_floor
 from narrowlib.solvers.base import ConstrainedSolver
@@ -177,7 +176,7 @@ class ProjectedGaussNewton(ConstrainedSolver[GaussNewtonState]):
         return self._solve(params, X, y, activation, max_steps, tol, throw)
 
     def _first(self, params: Params, data: Data, sigma: Activation) -> GaussNewtonState:
-        at = linearize(params, data.X, sigma)
+        at = data.linearize(params, sigma)
         return GaussNewtonState(
             params=params,
             damping=(self.damping * jnp.mean(at.gram_diagonal)).astype(data.X.dtype),
@@ -194,9 +193,9 @@ class ProjectedGaussNewton(ConstrainedSolver[GaussNewtonState]):
         self, state: GaussNewtonState, data: Data, shared: Array | None, sigma: Activation
     ) -> tuple[GaussNewtonState, Array]:
         params, r = state.params, state.residual
-        here = linearize(params, data.X, sigma)
+        here = data.linearize(params, sigma)
         found = attempt(self.constraint, params, here, r, shared, state.damping)
-        there = linearize(found.params, data.X, sigma)
+        there = data.linearize(found.params, sigma)
         new = there.residual(data.y)
         before, left = jnp.sum(r**2), jnp.sum(new**2)
         gain = (before - left) / found.promised

@@ -22,10 +22,10 @@ from narrowlib._runs import runs, without_derivative
 from narrowlib.constraints.base import Constraint, Product, as_product
 from narrowlib.constraints.pytrees import frozen_pytree
 from narrowlib.network.activations import Activation
-from narrowlib.network.linearization import Linearization, linearize
+from narrowlib.network.linearization import Linearization
 from narrowlib.network.model import Params, half_mean_square
 from narrowlib.solvers.base import ConstrainedSolver
-from narrowlib.solvers.loop import RUNNING, iterate_differentiably, running
+from narrowlib.solvers.loop import RUNNING, End, iterate_differentiably, running, take_all
 from narrowlib.solvers.measure import Data, evaluate
 from narrowlib.solvers.result import RESULTS, Solution
 from narrowlib.solvers.step_sizes import Backtracking, as_rule
@@ -98,7 +98,6 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
     ray_scaling: bool = False
     _states: ClassVar[type] = ProjectedGradientState
     _tried: ClassVar[str] = "step_size"
-    # a choice: a scan turns to the last step where a `while` would stop, but has a derivative
     _loop: ClassVar[Any] = staticmethod(iterate_differentiably)
 
     def __post_init__(self) -> None:
@@ -149,7 +148,9 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
             max_steps: the most steps to take.
             tol: stop once the distance from −∇ℓ to the normal cone is at most this, W's block in
                 units of $\|J_W\|_F \|y\| / n$ and v's in units of $\|J_v\|_F \|y\| / n$, J at the
-                same point (1 for ‖y‖ where y = 0); 0 to take all steps.
+                same point (1 for ‖y‖ where y = 0); 0 to take all steps, which saves a small
+                problem half its time: without `Backtracking` the distance is then measured at
+                the end alone, and the history has no `stationarity`.
             throw: raise `SolverError` where the run ends without meeting `tol`.
 
         Returns:
@@ -167,7 +168,7 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
         return self._solve(params, X, y, activation, max_steps, tol, throw)
 
     def _first(self, params: Params, data: Data, sigma: Activation) -> ProjectedGradientState:
-        at = linearize(params, data.X, sigma)
+        at = data.linearize(params, sigma)
         rule = self.step_size
         eta = rule.initial if isinstance(rule, Backtracking) else rule.at(jnp.zeros((), int))
         return ProjectedGradientState(
@@ -186,20 +187,62 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
             eta, params, at, found = self._search(rule, state, data, sigma)
         else:
             eta = jnp.asarray(rule.at(state.num_steps), data.X.dtype)
-            params = self._trial(state, eta)
-            at, found = linearize(params, data.X, sigma), jnp.asarray(True)
-        outputs = at.outputs
-        if self.ray_scaling:
-            alpha = ray_minimum(self.constraint.v, params.v, outputs, data.y)
-            params, outputs = Params(params.W, alpha * params.v), alpha * outputs
-            at = at._replace(v=params.v)
-        found_there = evaluate(self.constraint, params, at, outputs - data.y, data)
+            params = self._trial(state.params, state.gradient, eta)
+            at, found = data.linearize(params, sigma), jnp.asarray(True)
+        params, at, residual = self._on_ray(params, at, data.y)
+        found_there = evaluate(self.constraint, params, at, residual, data)
         after = state._replace(params=params, num_steps=state.num_steps + 1, **found_there)
         finite = jnp.isfinite(after.stationarity) & jnp.isfinite(after.loss)
         state = jax.tree.map(partial(jnp.where, found & finite), after, state)
         code = jnp.where(found, RUNNING, RESULTS.step_too_small.code)
         code = jnp.where(finite, code, RESULTS.non_finite.code).astype(int)
         return state._replace(step_size=eta, code=code), eta
+
+    @property
+    def _blind(self) -> bool:
+        return not isinstance(self.step_size, Backtracking)
+
+    def _all_steps(
+        self,
+        state: ProjectedGradientState,
+        code: Array,
+        data: Data,
+        sigma: Activation,
+        max_steps: int,
+    ) -> End:
+        def step(params: Params, gradient: Params, eta: Array) -> tuple[Params, Params, Array]:
+            params = self._trial(params, gradient, eta)
+            params, at, residual = self._on_ray(params, data.linearize(params, sigma), data.y)
+            return params, at.gradient(residual), half_mean_square(residual)
+
+        sizes = jax.vmap(self.step_size.at)(state.num_steps + jnp.arange(max_steps))
+        sizes = jnp.asarray(sizes, data.X.dtype)
+        first = (state.params, state.gradient, state.loss)
+        params, losses, taken = take_all(step, *first, sizes, code == RUNNING)
+        at = data.linearize(params, sigma)
+        found = evaluate(self.constraint, params, at, at.residual(data.y), data)
+        failed = (code == RUNNING) & ((taken < max_steps) | ~jnp.isfinite(found["stationarity"]))
+        steps = jnp.where(code == RUNNING, jnp.minimum(taken + 1, max_steps), 0).astype(int)
+        sizes = sizes[jnp.minimum(jnp.arange(max_steps), jnp.maximum(steps - 1, 0))]
+        state = state._replace(
+            params=params,
+            step_size=jnp.where(steps > 0, sizes[-1], state.step_size),
+            num_steps=state.num_steps + taken,
+            code=jnp.where(failed, RESULTS.non_finite.code, code).astype(int),
+            **found | {"loss": losses[-1]},
+        )
+        return End(state, {}, steps, {"loss": losses, "step_size": sizes})
+
+    def _on_ray(
+        self, params: Params, at: Linearization, y: Array
+    ) -> tuple[Params, Linearization, Array]:
+        """The point that is stepped to: with ray scaling, the best on its ray; and F − y there."""
+        outputs = at.outputs
+        if self.ray_scaling:
+            alpha = ray_minimum(self.constraint.v, params.v, outputs, y)
+            params, outputs = Params(params.W, alpha * params.v), alpha * outputs
+            at = at._replace(v=params.v)
+        return params, at, outputs - y
 
     def _scale(self, v: Array) -> Array:
         """By how much the step in W is shorter than that in v."""
@@ -208,9 +251,9 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
         mean_square = jnp.sum(v**2) / v.shape[0]
         return jnp.where(mean_square > 0, mean_square, 1)
 
-    def _trial(self, state: ProjectedGradientState, eta: Array) -> Params:
+    def _trial(self, params: Params, gradient: Params, eta: Array) -> Params:
         """The projected point of a step of this size."""
-        (W, v), gradient = state.params, state.gradient
+        W, v = params
         eta_W = eta / self._scale(v)
         return self.constraint.project(Params(W - eta_W * gradient.W, v - eta * gradient.v))
 
@@ -221,8 +264,8 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
         params, scale = state.params, self._scale(state.params.v)
 
         def attempt(eta: Array) -> tuple[Array, Params, Array, Array, Array]:
-            new = self._trial(state, eta)
-            at = linearize(new, data.X, sigma)
+            new = self._trial(params, state.gradient, eta)
+            at = data.linearize(new, sigma)
             moved_W, moved_v = jnp.sum((new.W - params.W) ** 2), jnp.sum((new.v - params.v) ** 2)
             predicted = (scale * moved_W + moved_v) / eta
             # a step so short that rounding swallows it is no step

@@ -10,7 +10,9 @@ Every solver takes a start and data and returns a `Solution`. All keep these rul
   the same verdict. Times `stats["unit"]` it is ‖r‖, or the distance from −∇ℓ to the normal cone.
 - **Numbers.** `stats` hold `loss`, the measure, `unit`, `num_steps` (of this run) and `history`:
   an entry a step of the loss and the measure after it, and of what the solver tried in it. Inside
-  jit or vmap histories keep the length `max_steps` and repeat their last row.
+  jit or vmap histories keep the length `max_steps` and repeat their last row. Where `tol` is 0 and
+  no step needs it, a measure that costs as much as a step is taken at the end alone
+  (`ProjectedGradient`).
 - **Verdict.** `converged` only where the measure is at most `tol` and the loss is a number;
   `non_finite` where it is none; `completed` where `tol` is 0 and all steps were taken.
 """

@@ -159,7 +159,7 @@ def trust_region_newton(
 
 def look(params: Params, data: Data, sigma: Activation) -> Point:
     """One linearisation, one dense Hessian and its eigenvectors."""
-    at = linearize(params, data.X, sigma)
+    at = data.linearize(params, sigma)
     r = at.residual(data.y)
     gradient = at.gradient(r)
     values, vectors = jnp.linalg.eigh(dense_hessian(params, data.X, data.y, sigma))
@@ -199,7 +199,7 @@ def attempt(point: Point, radius: Array, data: Data, sigma: Activation) -> Attem
     s, promised = trust_region_step(flat @ point.vectors, point.eigenvalues, radius)
     move = unravel(point.vectors @ s)
     trial = Params(point.params.W + move.W, point.params.v + move.v)
-    at = linearize(trial, data.X, sigma)
+    at = data.linearize(trial, sigma)
     r = at.residual(data.y)
     gain = (point.loss - half_mean_square(r)) / promised
     unseen = promised <= 100 * jnp.finfo(r.dtype).eps * point.loss

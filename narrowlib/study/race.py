@@ -19,6 +19,7 @@ from narrowlib._runs import runs
 from narrowlib.study.shared import rounded
 from narrowlib.study.sweep import (
     Run,
+    check_devices,
     check_found,
     check_seeds,
     check_settings,
@@ -41,6 +42,7 @@ def race(
     goal: str = "loss",
     static: Mapping[str, Sequence[Any]] | None = None,
     chunk: int = 16,
+    devices: Sequence[jax.Device] | None = None,
     vectorize: bool = True,
 ) -> Table:
     """Tune every entrant on some seeds, and report it on others.
@@ -57,7 +59,8 @@ def race(
         reporting: seeds that the results are from. None may be a tuning seed.
         goal: the name of the scalar that is to be low.
         static: settings that fix shapes or branches, the same for all entrants, numbers or words.
-        chunk: how many runs one program takes side by side, at most.
+        chunk: how many runs a device takes side by side, at most.
+        devices: which of `jax.local_devices()` to use where vectorised; None for all (see `sweep`).
         vectorize: `vmap` and compile `run`; with False it is called run by run as it is.
 
     Returns:
@@ -90,6 +93,7 @@ def race(
         Chapter "A fair race".
     """
     check_function("run", run, "def run(key, entry, step_size): return {'loss': …}")
+    devices = check_devices(devices)
     chunk, vectorize = check_int("chunk", chunk, 1), check_bool("vectorize", vectorize)
     entries, static = _check_entries(entries, static, goal, vectorize)
     tuning, reporting = check_seeds("tuning", tuning), check_seeds("reporting", reporting)
@@ -102,7 +106,9 @@ def race(
             alone = partial(run, entry=entry, **fixed)
             points = [dict(zip(grid, p, strict=True)) for p in itertools.product(*grid.values())]
             most = max(len(points) * len(tuning), len(reporting))
-            go = _vectorized(alone, min(chunk, most)) if vectorize else partial(_by_one, alone)
+            go = partial(_by_one, alone)
+            if vectorize:
+                go = _vectorized(alone, min(chunk, -(-most // len(devices))), devices)
             tried = go([(point, seed) for point in points for seed in tuning])
             goals = _goals(tried, goal).reshape(len(points), len(tuning))
             best = int(np.median(_failed_last(goals), 1).argmin())
@@ -207,14 +213,16 @@ def _goals(tried: dict[str, np.ndarray], goal: str) -> np.ndarray:
     return tried[goal]
 
 
-def _vectorized(run: Run, chunk: int) -> Callable[[Cells], dict[str, np.ndarray]]:
+def _vectorized(
+    run: Run, chunk: int, devices: list[jax.Device]
+) -> Callable[[Cells], dict[str, np.ndarray]]:
     """Runs in chunks of one size, the last filled up, by a program that is compiled once."""
-    program = sweep_program(run, chunk=chunk)
+    program, size = sweep_program(run, chunk=chunk, devices=devices), chunk * len(devices)
 
     def go(cells: Cells) -> dict[str, np.ndarray]:
         parts = []
-        for i in range(0, len(cells), chunk):
-            part = [cells[min(k, len(cells) - 1)] for k in range(i, i + chunk)]
+        for i in range(0, len(cells), size):
+            part = [cells[min(k, len(cells) - 1)] for k in range(i, i + size)]
             keys = jax.vmap(jax.random.key)(jnp.array([seed for _, seed in part]))
             settings = {k: jnp.array([float(p[k]) for p, _ in part]) for k in part[0][0]}
             parts.append(jax.tree.map(np.asarray, program((keys, settings))))

@@ -1,4 +1,4 @@
-"""Many short runs as one program: seeds × settings, vmapped, in chunks that fit into memory."""
+"""Many short runs as one program: seeds × settings, in chunks that fit into memory."""
 
 from __future__ import annotations
 
@@ -45,13 +45,19 @@ def sweep(
     over: Mapping[str, Sequence[float]] | None = None,
     static: Mapping[str, Sequence[Any]] | None = None,
     chunk: int = 32,
+    devices: Sequence[jax.Device] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Run a function for every seed and every combination of settings.
 
-    The runs of one combination of `static` settings are one compiled program, which takes `chunk`
-    of them at a time, side by side. Vectorised runs go on until the last of a chunk has finished:
-    let the function take a fixed number of steps, or put runs of like length together.
+    The runs of one combination of `static` settings are one compiled program, which deals them out
+    to the devices; each takes `chunk` of its own at a time, side by side. Vectorised runs go on
+    until the last of a chunk has finished: let the function take a fixed number of steps, or put
+    runs of like length together.
+
+    JAX counts all cores of a host as one device, and small runs use one core of it. For a device
+    a core say so before anything is computed:
+    `jax.config.update("jax_num_cpu_devices", os.cpu_count())`.
 
     Args:
         run: a function of a random key and of the settings by name, which JAX can trace and
@@ -60,7 +66,9 @@ def sweep(
         over: settings that are numbers which may be traced (step sizes, radii), with their values.
         static: settings that fix shapes or branches (widths, sizes, methods), with their values,
             numbers or words; a compilation for each combination.
-        chunk: how many runs at a time, at most.
+        chunk: how many runs a device takes at a time, at most.
+        devices: which of `jax.local_devices()` to use; None for all. The results are the same, to
+            rounding.
         about: what else to keep in the provenance: a commit, a data set's hash, ….
 
     Returns:
@@ -68,7 +76,8 @@ def sweep(
 
     Raises:
         ValueError: if a list is empty, a name is used twice (also by a result) or is "seed", a
-            seed is no whole number, a result is no scalar, or `about` holds what JSON cannot.
+            seed is no whole number, a result is no scalar, `devices` holds something else, or
+            `about` holds what JSON cannot.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -90,6 +99,7 @@ def sweep(
         Chapter "A fair race".
     """
     check_function("run", run, "def run(key, step_size): return {'loss': …}")
+    devices = check_devices(devices)
     chunk, seeds = check_int("chunk", chunk, 1), check_seeds("seeds", seeds)
     over = {k: check_traceable(f"over[{k!r}]", v) for k, v in check_settings("over", over).items()}
     static = check_settings("static", static)
@@ -102,16 +112,17 @@ def sweep(
     began = time.perf_counter()
     cells = list(itertools.product(*over.values(), seeds))
     # chunks of equal size, the last filled up: another size would be compiled anew
-    chunks = -(-len(cells) // chunk)
-    size = -(-len(cells) // chunks)
-    padded = [cells[min(i, len(cells) - 1)] for i in range(chunks * size)]
+    share = -(-len(cells) // len(devices))
+    chunks = -(-share // chunk)
+    size = -(-share // chunks)
+    padded = [cells[min(i, len(cells) - 1)] for i in range(len(devices) * chunks * size)]
     *values, last = (np.array(column) for column in zip(*padded, strict=True))
     keys = jax.vmap(jax.random.key)(jnp.asarray(last))
     inputs = {k: jnp.asarray(v, float) for k, v in zip(over, values, strict=True)}
     rows: list[dict[str, Any]] = []
     for choice in itertools.product(*static.values()):
         fixed = dict(zip(static, choice, strict=True))
-        found = sweep_program(partial(run, **fixed), chunk=size)((keys, inputs))
+        found = sweep_program(partial(run, **fixed), chunk=size, devices=devices)((keys, inputs))
         for name, column in found.items():
             if name in {"seed", *over, *static}:
                 fail(f"run's {name!r}", "a result of that name", "Name it unlike every setting.")
@@ -121,18 +132,41 @@ def sweep(
         for cell, result in zip(cells, results, strict=False):
             named = zip((*over, "seed", *found), (*cell, *result), strict=True)
             rows.append({**fixed, **dict(named)})
-    here = {"device": jax.devices()[0].device_kind, "precision": str(jnp.zeros(()).dtype)}
+    here = {"device": devices[0].device_kind, "precision": str(jnp.zeros(()).dtype)}
     return Sweep(rows, origin(began) | here | more)
 
 
-def sweep_program(run: Run, *, chunk: int) -> Callable[..., dict[str, Array]]:
-    """What `sweep` compiles: a function of (keys, settings by name), batched in front."""
+def sweep_program(
+    run: Run, *, chunk: int, devices: Sequence[jax.Device]
+) -> Callable[..., dict[str, Array]]:
+    """What `sweep` compiles: a function of (keys, settings by name), batched in front.
+
+    Each device takes an equal share of the batch, `chunk` runs at a time.
+    """
 
     def one(cell: tuple[Array, dict[str, Array]]) -> dict[str, Array]:
         key, settings = cell
         return {k: _real(k, v) for k, v in check_found(run(key, **settings)).items()}
 
-    return jax.jit(lambda cells: jax.lax.map(one, cells, batch_size=chunk))
+    def share(cells: tuple[Array, dict[str, Array]]) -> dict[str, Array]:
+        return jax.lax.map(one, cells, batch_size=chunk)
+
+    if len(devices) == 1:
+        alone = jax.jit(share)
+        return lambda cells: alone(jax.device_put(cells, devices[0]))
+    mesh = jax.sharding.Mesh(np.array(devices), ("runs",))
+    runs = jax.sharding.PartitionSpec("runs")
+    return jax.jit(jax.shard_map(share, mesh=mesh, in_specs=runs, out_specs=runs, check_vma=False))
+
+
+def check_devices(devices: Any) -> list[jax.Device]:
+    """Devices of this process; None stands for all."""
+    if devices is None:
+        return jax.local_devices()
+    checked = check_list("devices", devices)
+    if len(set(checked)) < len(checked) or not set(checked) <= set(jax.local_devices()):
+        fail("devices", shown(devices), "Pass some of jax.local_devices(), each once.")
+    return checked
 
 
 def check_found(found: Any) -> Mapping[str, Any]:
