@@ -7,17 +7,14 @@ import pathlib
 import tempfile
 from typing import Any
 
-import numpy as np
-
 from narrowlib import verifier
 from narrowlib.certificates.kkt import KKTCertificate
 from narrowlib.exercises._answers import (
     Verdict,
     exercise,
-    function_of,
     near,
-    number_of,
     numeric_exercise,
+    refuse,
 )
 
 
@@ -63,55 +60,35 @@ def _fall(value: float) -> Verdict:
     return Verdict(False, "First find the ‖r‖ of that loss, then the ‖Jᵀr‖ that bounds it.")
 
 
-def _parts(v: np.ndarray, zeta: float, kappa: float) -> dict[str, float]:
-    """How much each condition of the paired cone is violated."""
-    u, twin = np.split(v, 2)
-    return {
-        "the pairs": float(np.max(np.abs(u + twin))),
-        "the floor ζ": float(zeta - u.min()),
-        "the ratio κ": float(u.max() - kappa * u.min()),
-    }
+STEPS = {"A": "ray", "B": "mirror", "C": "ball", "D": "rank"}
+WHY = {
+    "A": "At A: would a longer v do better?",
+    "B": "At B: what are the outputs at the centre of the ball?",
+    "C": "At C: what does the gradient leave of a multiple of Δ?",
+    "D": "At D: two rows of J are equal.",
+}
 
 
-def _examples() -> list[tuple[np.ndarray, float, float]]:
-    """A feasible v, three that violate one condition each, and random ones."""
-    examples = [
-        (np.array([1.0, 2.0, -1.0, -2.0]), 0.5, 3.0),
-        (np.array([1.0, 2.0, -1.0, -2.5]), 0.5, 3.0),
-        (np.array([0.2, 0.3, -0.2, -0.3]), 0.5, 3.0),
-        (np.array([1.0, 4.0, -1.0, -4.0]), 0.5, 3.0),
-        (np.array([-1.0, -1.0, 1.0, 1.0]), 0.1, 2.0),
-    ]
-    for seed in range(10):
-        rng = np.random.default_rng(seed)
-        u = rng.uniform(0.5, 3, size=3)
-        v = np.concatenate([u, -u + 0.3 * rng.normal(size=3) * (seed % 2)])
-        examples.append((v, rng.uniform(0, 2), rng.uniform(1, 3)))
-    return examples
+def _by_letter(answer: Any) -> dict[str, str]:
+    """A reader's dictionary from letters to words, however they are written."""
+    if not isinstance(answer, dict):
+        refuse("Pass a dictionary with the keys A, B, C and D.")
+    given = {str(key).strip().upper(): str(word).strip().lower() for key, word in answer.items()}
+    if set(given) != set("ABCD"):
+        refuse("Pass a dictionary with the keys A, B, C and D.")
+    return given
 
 
 @exercise("3.5.3")
-def _violation(answer: Any) -> Verdict:
-    """max(|u + twin|, ζ − min u, max u − κ min u, 0)."""
-    function = function_of(answer)
-    left_out = dict.fromkeys(("the pairs", "the floor ζ", "the ratio κ"), True)
-    negative, right = False, True
-    for v, zeta, kappa in _examples():
-        value = number_of(function(v.copy(), zeta, kappa))
-        parts = _parts(v, zeta, kappa)
-        right &= near(value, max(0.0, *parts.values()), 1e-9, least=1e-12)
-        negative |= value < 0
-        for name in left_out:
-            rest = [part for other, part in parts.items() if other != name]
-            left_out[name] &= near(value, max(0.0, *rest), 1e-9, least=1e-12)
-    if right:
-        return Verdict(True, "Zero exactly on the cone.")
-    if negative:
-        return Verdict(False, "A feasible v has the violation 0, not less.")
-    for name, alone in left_out.items():
-        if alone:
-            return Verdict(False, f"Your function does not look at {name}.")
-    return Verdict(False, "Compare the signs: twins are opposite, and u is the first half of v.")
+def _which_step(answer: Any) -> Verdict:
+    """The step that has a term which is not zero."""
+    given = _by_letter(answer)
+    if unknown := sorted(set(given.values()) - set(STEPS.values())):
+        return Verdict(False, f"{unknown[0]!r} is no step: rank, ball, mirror or ray.")
+    for letter, step in STEPS.items():
+        if given[letter] != step:
+            return Verdict(False, WHY[letter])
+    return Verdict(True, "At an exact KKT point of the theorem none of them pays.")
 
 
 @exercise("3.5.4")
@@ -130,11 +107,10 @@ def _four(answer: Any) -> Verdict:
         right[letter] = words[0] if low <= gradient <= high else words[2 + (gradient > high)]
         if not math.isclose(loss, residual**2 / (2 * n)):
             right[letter] = words[1]
-    if not isinstance(answer, dict) or set(answer) != set(right):
-        return Verdict(False, "Pass a dictionary with the keys A, B, C and D.")
-    if not all(isinstance(word, str) and word in words for word in answer.values()):
+    given = _by_letter(answer)
+    if not set(given.values()) <= set(words):
         return Verdict(False, f"Each value should be one of {', '.join(words)}.")
-    wrong = sum(answer[letter] != word for letter, word in right.items())
+    wrong = sum(given[letter] != word for letter, word in right.items())
     if not wrong:
         return Verdict(True, "Three inequalities, and no need of the data.")
     return Verdict(False, f"{wrong} of the four are not right.")

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 
 import jax
-import numpy as np
 from exercise_checks import accepted, refused
 from strategies import problem
 
@@ -24,26 +23,6 @@ def certificate(trained, target=None, **changed):
     return dataclasses.replace(cert, **changed)
 
 
-def my_violation(v, zeta, kappa):
-    half = len(v) // 2
-    worst = [abs(v[j] + v[j + half]) for j in range(half)]
-    worst += [zeta - v[j] for j in range(half)]
-    worst += [v[i] - kappa * v[j] for i in range(half) for j in range(half) if i != j]
-    return max(0.0, *worst)
-
-
-def without(part):
-    """The violation with one condition left out."""
-
-    def violation(v, zeta, kappa):
-        half = len(v) // 2
-        u, twin = v[:half], v[half:]
-        parts = [abs(u + twin).max(), zeta - u.min(), u.max() - kappa * u.min()]
-        return max([0.0, *(p for k, p in enumerate(parts) if k != part)])
-
-    return violation
-
-
 def lowest_factor():
     """By bisection: the loss bound at the gradient 3/f."""
     low, high = 1.0, 1e6
@@ -53,12 +32,15 @@ def lowest_factor():
     return high
 
 
+STEPS = {"A": "ray", "B": "mirror", "C": "ball", "D": "rank"}
 POSSIBLE = {"A": "possible", "B": "too small", "C": "too large", "D": "loss"}
 RIGHT = [
     ("3.5.1", lambda: 0.0011 / 0.3),
     ("3.5.2", lowest_factor),
-    ("3.5.3", lambda: my_violation),
+    ("3.5.3", lambda: dict(STEPS)),
+    ("3.5.3", lambda: {key.lower(): word.title() for key, word in STEPS.items()}),
     ("3.5.4", lambda: dict(POSSIBLE)),
+    ("3.5.4", lambda: {key.lower(): word.upper() for key, word in POSSIBLE.items()}),
     ("3.5.5", lambda: certificate(False, 1e9)),
 ]
 WRONG = [
@@ -77,14 +59,13 @@ WRONG = [
     ("3.5.2", 1 / 300, "larger here"),
     ("3.5.2", 0.01, "too large"),
     ("3.5.2", 5, "First find"),
-    ("3.5.3", None, "Pass the function"),
-    ("3.5.3", lambda v, zeta, kappa: None, "finite number"),
-    ("3.5.3", lambda v: 0.0, "TypeError"),
-    ("3.5.3", without(0), "the pairs"),
-    ("3.5.3", without(1), "the floor ζ"),
-    ("3.5.3", without(2), "the ratio κ"),
-    ("3.5.3", lambda v, z, k: my_violation(v, z, k) - (my_violation(v, z, k) == 0), "not less"),
-    ("3.5.3", lambda v, z, k: my_violation(np.abs(v), z, k), "opposite"),
+    ("3.5.3", "ray", "dictionary"),
+    ("3.5.3", {"A": "ray"}, "dictionary"),
+    ("3.5.3", STEPS | {"A": "rays"}, "no step"),
+    ("3.5.3", STEPS | {"A": "ball"}, "At A"),
+    ("3.5.3", STEPS | {"B": "ball"}, "At B"),
+    ("3.5.3", STEPS | {"C": "ray"}, "At C"),
+    ("3.5.3", STEPS | {"D": "ball"}, "At D"),
     ("3.5.4", "A", "dictionary"),
     ("3.5.4", {"A": "possible"}, "dictionary"),
     ("3.5.4", POSSIBLE | {"D": "wrong"}, "one of"),
