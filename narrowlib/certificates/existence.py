@@ -65,7 +65,7 @@ class ExistenceCertificate(Certificate):
         lines = [
             f"{self.neurons} {self.activation} neurons, {self.samples} samples.",
             f"They miss the targets by ‖r‖ = {self.residual:.2e} in all, rounding included.",
-            f"The Jacobian there has σ_min = {self.sigma_min:.2e} and changes with W "
+            f"The Jacobian there has σ_min ≥ {self.sigma_min:.2e} and changes with W "
             f"at rate L = {self.lipschitz:.2e} at most.",
             f"h = L‖r‖/σ_min² = {self.h:.2e}; the lemma needs h < 1/2.",
         ]

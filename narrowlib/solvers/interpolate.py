@@ -83,8 +83,8 @@ def interpolate(
     n targets (n times K with K outputs) take 4 n² bytes beside the data in float64: 0.4 GB for
     10,000, 10 GB for 50,000. Before it starts it refuses what this machine has no room for. A
     matrix is factored once, with n²d + n³/3 operations, for the rank, the scale and all steps; then
-    there are some ten iterations of 2 n² + 4 n d m. Only where the steps lead far away is it
-    factored again.
+    there are some ten iterations of 2 n² + 4 n d m. It is factored again where the steps lead so
+    far that this costs less than more iterations.
 
     Args:
         X: samples, shape (n, d).

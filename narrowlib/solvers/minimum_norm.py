@@ -4,7 +4,8 @@ The step $\Delta = -J^\top z$ with $J J^\top z = r$ is the shortest that removes
 first order. J Jᵀ is made and factored once, with the rows of J scaled to length 1; the factor then
 preconditions conjugate gradients at every place that the steps lead to, whose products with J need
 no matrix. Near a mirrored start J Jᵀ changes by the square of the move only, since first-order
-changes of twins cancel, so that a few iterations do. Where they do not, J Jᵀ is factored anew.
+changes of twins cancel, so that a few iterations do. Where they cost more than another
+factor, J Jᵀ is factored anew.
 
 A step is solved for as closely as it is worth: to one per cent of the share ‖r‖/‖y‖ by which
 Newton's method itself will miss (Dembo, Eisenstat and Steihaug, 1982).
@@ -47,7 +48,9 @@ from narrowlib.solvers.result import RESULTS
 
 HALVINGS = 30
 OUT_OF_SIGHT = 0.5  # a step that leaves more than this share of the residual: rank is lost
-PATIENCE = 30  # iterations after which a factor is called too old
+PATIENCE = 4, 50  # least and most iterations after which a factor is called too old
+SLOWER = 10  # an operation of an iteration waits for memory, one of a factor does not
+CALL = 5e6  # operations that could be done while an iteration is called
 MOST = 100  # iterations with a new one, where rounding alone is left to slow them
 LOOSE = 0.01  # a step is solved for to this, times ‖r‖/‖y‖
 
@@ -154,13 +157,21 @@ class Solver:
         """Go over to output weights that are larger by α: no row of J changes its direction."""
         self.lengths = np.asarray(alpha) * self.lengths
 
+    def patience(self, m: int) -> int:
+        """How many iterations cost what a factor costs."""
+        (n, d), rows = self.X.shape, len(self.lengths)
+        factor = rows**2 * (d + m) + rows**3 / 3
+        iteration = SLOWER * (4 * n * d * m + 2 * rows**2) + CALL
+        return int(np.clip(factor / iteration, *PATIENCE))
+
     @np.errstate(all="ignore")  # what is no number is seen by whoever looks at the step
     def step(self, at: Linearization, W: Array, r: Array, tol: float) -> tuple[Array, float]:
         """The step −Jᵀ z, and the share of r that the ridge leaves; NaN if there is no factor."""
         here = np.array_equal(np.asarray(self.factored), np.asarray(W))
         z, met = None, False
         if self.factor is not None:
-            z, met = self._iterate(self.factor, at, r, tol, PATIENCE)
+            most = MOST if here else self.patience(len(W))
+            z, met = self._iterate(self.factor, at, r, tol, most)
         if not (met or here) and self.make(at, W) and self.factor is not None:
             z, _ = self._iterate(self.factor, at, r, tol, MOST)
         if self.factor is None or z is None:

@@ -238,12 +238,13 @@ def test_it_ends_where_exact_steps_with_a_new_factor_each_end(n, d, K):
 def test_what_it_took_is_counted():
     X, y = problem(31, n=60, d=12)
     options = {"key": jax.random.key(16), "width": 14}
-    for scale, factors in ((1e4, 1), (2.0, 2)):  # hardly a move, and a long way
-        stats = nl.interpolate(X, y, scale=scale, **options).stats
+    for scale, factors in ((1e5, 1), (2.0, 2)):  # hardly a move, and a long way
+        stats = nl.interpolate(X, y, scale=scale, tol=1e-8, **options).stats
         assert (stats["factorizations"] == 1) == (factors == 1)
-        assert stats["num_steps"] <= stats["cg_steps"] <= 40 * stats["num_steps"]
+        assert stats["factorizations"] <= stats["num_steps"] <= stats["cg_steps"]
     assert stats["bytes"] == 8 * (60 * 60 + 60 * 60)
-    found = nl.interpolate(X, y, key=jax.random.key(16)).stats  # the rank test, α and all steps
+    # one for the rank test, α and all steps
+    found = nl.interpolate(X, y, key=jax.random.key(16), scale=1e5, tol=1e-8).stats
     assert found["factorizations"] == 1 + (found["width"] - 10) // 2
 
 
@@ -264,7 +265,7 @@ def test_every_kind_of_factor_leads_to_the_same_fit(K, name, monkeypatch):
 
 def test_a_run_with_several_factors_goes_on_from_its_state(monkeypatch):
     """The state says where J was factored last."""
-    monkeypatch.setattr(minimum_norm, "PATIENCE", 2)
+    monkeypatch.setattr(minimum_norm, "PATIENCE", (2, 2))
     X, y = problem(33, n=40, d=8)
     run = functools.partial(nl.interpolate, X, y, width=12, scale=15.0, tol=0, throw=False)
     whole = run(key=jax.random.key(18), max_steps=5)
