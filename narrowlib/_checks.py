@@ -26,6 +26,8 @@ import numpy as np
 import optax
 from flax import linen, nnx
 
+from narrowlib._seen import is_known, remember
+
 LARGEST = 2**31 - 1  # of a count: more steps or samples than that are a slip
 SHOWN = 60  # characters of a value that a message repeats
 
@@ -185,15 +187,13 @@ def check_module(name: str, module: Any) -> nnx.Module:
 
 def check_finite(name: str, x: Any) -> None:
     """No NaN and no infinity, as far as values can be seen."""
-    if not is_concrete(x):
+    if not is_concrete(x) or is_known(x):
         return
-    x = np.asarray(x)  # in NumPy: under jit even a JAX operation on numbers would be traced
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(x)):  # then all are: one pass without a copy
-            return
-    count = int(np.sum(~np.isfinite(x)))
-    if count:
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy's: under jit JAX's would be traced
+        finite = np.isfinite(np.sum(np.asarray(x)))  # then all are: one pass without a copy
+    if not finite and (count := int(np.sum(~np.isfinite(np.asarray(x))))):
         fail(name, f"{count} entries that are NaN or infinite", "Remove or fill them first.")
+    remember(x)
 
 
 def float_array(

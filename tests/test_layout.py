@@ -32,6 +32,7 @@ FLOORS = (
     ("_files", "_provenance"),
     ("_writing",),
     ("_checks",),
+    ("_seen",),
 )
 ALONE = {"verifier", "proof_verifier"}  # readers copy each of them as one file
 FLOOR = {room: k for k, floor in enumerate(FLOORS) for room in floor}

@@ -20,11 +20,10 @@ from narrowlib._checks import fail
 from narrowlib.constraints.base import Constraint
 from narrowlib.constraints.paths import named_leaves, project_by_path
 from narrowlib.solvers.result import RESULTS
+from narrowlib.training.lifted import AsGiven, Pattern
 from narrowlib.training.minibatches import batches_of_epoch
 
 Loss = Callable[[Array, Array], Array]
-Functions = tuple[tuple[str, Loss], ...]
-EVALUATED = 1000  # samples that are evaluated together
 LONGEST = 200  # characters of another library's error
 
 
@@ -78,14 +77,14 @@ class Program(NamedTuple):
     Args:
         train: the module's structure while it trains (dropout on, …).
         evaluate: its structure while it is evaluated.
-        optimizer: an Optax transformation.
+        update: the optimiser's, its numbers apart where that can be; see `lifted.py`.
         loss: of outputs and targets, a mean over the samples.
         batch_size: samples a step; None for all.
     """
 
     train: Any
     evaluate: Any
-    optimizer: optax.GradientTransformationExtraArgs
+    update: AsGiven | Pattern
     loss: Loss
     batch_size: int | None
 
@@ -124,7 +123,10 @@ def settled(leaf: Any) -> Array:
 
 
 def first_state(
-    program: Program, constraints: dict[str, Constraint], params: Any, rest: Any
+    optimizer: optax.GradientTransformationExtraArgs,
+    constraints: dict[str, Constraint],
+    params: Any,
+    rest: Any,
 ) -> TrainingState:
     """The state before the first epoch, at the projection of the parameters.
 
@@ -141,7 +143,7 @@ def first_state(
         params=params,
         rest=rest,
         good=(params, rest),
-        opt_state=jax.tree.map(settled, program.optimizer.init(params)),
+        opt_state=jax.tree.map(settled, optimizer.init(params)),
         num_epochs=zero,
         num_steps=zero,
         code=jnp.asarray(RESULTS.max_steps.code, int),
@@ -167,33 +169,44 @@ def first_line(error: Exception) -> str:
     return line if line.endswith(".") else f"{line}."
 
 
-@partial(jax.jit, static_argnames=("program", "epochs"))
+@partial(jax.jit, static_argnames=("program", "epochs", "guarded"))
 def run_epochs(
     program: Program,
+    numbers: tuple,
     constraints: dict[str, Constraint],
     state: TrainingState,
     X: Array,
     y: Array,
     key: Array,
     epochs: int,
+    guarded: bool,
 ) -> tuple[TrainingState, Array]:
-    """A number of epochs; the loss of every step, on its minibatch and before the step."""
-    n = X.shape[0]
+    """A number of epochs; the loss of every step, on its minibatch and before the step.
 
-    def guarded(state: TrainingState, rows: Array | None) -> tuple[TrainingState, Array]:
+    Unguarded, nothing is held back where a loss or a parameter is not finite: the code tells.
+    """
+
+    def step(state: TrainingState, batch: Any) -> tuple[TrainingState, Array]:
+        samples, targets = batch
+        samples = X if program.batch_size is None else X[samples]
+        after, loss = _step(program, numbers, constraints, state, samples, targets)
+        if not guarded:
+            return after, loss
         going = state.code == RESULTS.max_steps.code
-        batch = (X, y) if rows is None else (X[rows], y[rows])
-        after, loss = _step(program, constraints, state, *batch)
+        good = jax.tree.map(
+            partial(jnp.where, jnp.isfinite(loss)), (state.params, state.rest), state.good
+        )
+        after = after._replace(good=good)
         held = jax.tree.map(lambda new, old: jnp.where(going, new, old), after, state)
         return held, jnp.where(going, loss, jnp.nan)
 
     def epoch(state: TrainingState, _: None) -> tuple[TrainingState, Array]:
         if program.batch_size is None:
-            state, losses = guarded(state, None)
+            state, losses = step(state, (None, y))
             losses = losses[None]
         else:
-            rows = batches_of_epoch(key, state.num_epochs, n, program.batch_size)
-            state, losses = jax.lax.scan(guarded, state, rows)
+            rows = batches_of_epoch(key, state.num_epochs, X.shape[0], program.batch_size)
+            state, losses = jax.lax.scan(step, state, (rows, y[rows]))
         return state._replace(num_epochs=state.num_epochs + 1), losses
 
     state, losses = jax.lax.scan(epoch, state, length=epochs)
@@ -202,6 +215,7 @@ def run_epochs(
 
 def advance(
     program: Program,
+    numbers: tuple,
     constraints: dict[str, Constraint],
     state: TrainingState,
     X: Array,
@@ -211,19 +225,26 @@ def advance(
 ) -> tuple[TrainingState, np.ndarray]:
     """The same as `run_epochs`, with the losses on the host.
 
+    What guards against NaN costs as much as a small step: it is left out, and epochs in which
+    something was not finite are gone through again with it.
+
     Raises:
         ValueError: if the optimiser cannot make a step; all else was checked before.
     """
+    run = partial(run_epochs, program, numbers, constraints, state, X, y, key, epochs)
     try:
-        state, losses = run_epochs(program, constraints, state, X, y, key, epochs)
+        after, losses = run(guarded=False)
+        if int(after.code) != RESULTS.max_steps.code:
+            after, losses = run(guarded=True)
     except (KeyError, TypeError, ValueError) as error:
         mend = f"It cannot make a step: {first_line(error)}"
         fail("optimizer", "one that does not fit", mend)
-    return state, np.asarray(losses)
+    return after, np.asarray(losses)
 
 
 def _step(
     program: Program,
+    numbers: tuple,
     constraints: dict[str, Constraint],
     state: TrainingState,
     X: Array,
@@ -238,47 +259,15 @@ def _step(
     (value, rest), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
     # for optimisers that look at the loss, on this batch and with this dropout
     given = {"value": value, "grad": gradient, "value_fn": lambda params: loss(params)[0]}
-    updates, opt_state = program.optimizer.update(gradient, state.opt_state, state.params, **given)
+    updates, opt_state = program.update(numbers, gradient, state.opt_state, state.params, given)
     moved = alike(optax.apply_updates(state.params, updates), state.params)
     params = project_by_path(constraints, moved)
     finite = jnp.isfinite(value)
     for leaf in jax.tree.leaves(params):
         finite &= jnp.all(jnp.isfinite(leaf))
-    here = (state.params, state.rest)
-    good = jax.tree.map(partial(jnp.where, jnp.isfinite(value)), here, state.good)
     code = jnp.where(finite, state.code, RESULTS.non_finite.code).astype(state.code.dtype)
     steps = state.num_steps + finite.astype(state.num_steps.dtype)
     kept = alike((rest, opt_state), (state.rest, state.opt_state))
-    after = TrainingState(params, kept[0], good, kept[1], state.num_epochs, steps, code)
+    here = (state.params, state.rest)
+    after = TrainingState(params, kept[0], here, kept[1], state.num_epochs, steps, code)
     return after, value.astype(jnp.result_type(float))
-
-
-@partial(jax.jit, static_argnames="structure")
-def outputs_of(structure: Any, params: Any, rest: Any, X: Array) -> Any:
-    """What a module makes of a batch."""
-    return nnx.merge(structure, params, rest)(X)
-
-
-@partial(jax.jit, static_argnames=("structure", "functions"))
-def _measured(
-    structure: Any, functions: Functions, params: Any, rest: Any, X: Array, y: Array
-) -> dict[str, Array]:
-    outputs = nnx.merge(structure, params, rest)(X)
-    return {name: function(outputs, y) for name, function in functions}
-
-
-def measure(parts: Parts, functions: Functions, X: Array, y: Array) -> dict[str, float]:
-    """Means over the samples of functions of outputs and targets, batch by batch."""
-    totals = dict.fromkeys((name for name, _ in functions), 0.0)
-    for i in range(0, len(X), EVALUATED):
-        batch = X[i : i + EVALUATED], y[i : i + EVALUATED]
-        for name, value in _measured(parts.structure, functions, *parts[2:], *batch).items():
-            totals[name] += float(value) * len(batch[0]) / len(X)
-    return totals
-
-
-def predict(parts: Parts, X: Array) -> Any:
-    """A module's outputs on all samples, batch by batch."""
-    chunks = [X[i : i + EVALUATED] for i in range(0, len(X), EVALUATED)]
-    outputs = [outputs_of(*parts[1:], chunk) for chunk in chunks]
-    return jax.tree.map(lambda *each: jnp.concatenate(each), *outputs)

@@ -75,21 +75,33 @@ def data_hash(*arrays: Any) -> str:
     return fingerprint(tuple(real_array(f"arrays[{i}]", a) for i, a in enumerate(arrays)))[:16]
 
 
-def behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tuple[str, ...]:
+def behaviour(
+    program: Program,
+    optimizer: optax.GradientTransformationExtraArgs,
+    state: TrainingState,
+    X: Array,
+    y: Array,
+) -> tuple[str, ...]:
     """What an optimiser and a loss do: functions cannot be compared otherwise.
 
     The optimiser makes steps on gradients of many signs and sizes, and then steps with its count
     set ever later, as far as schedules may reach; the loss is taken at several weights, in
     evaluation mode and, with what becomes of the other variables, in training mode.
     """
-    steps, losses = _behaviour(program, state, X[:3], y[:3])
+    steps, losses = _behaviour(program, optimizer, state, X[:3], y[:3])
     numbers = [np.asarray(leaf, float).ravel() for leaf in jax.tree.leaves((steps, losses))]
     # digits that another number of cores leaves alone
     return tuple(f"{number:.5e}" for number in np.concatenate(numbers))
 
 
-@partial(jax.jit, static_argnames="program")
-def _behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tuple[Any, Any]:
+@partial(jax.jit, static_argnames=("program", "optimizer"))
+def _behaviour(
+    program: Program,
+    optimizer: optax.GradientTransformationExtraArgs,
+    state: TrainingState,
+    X: Array,
+    y: Array,
+) -> tuple[Any, Any]:
     leaves, treedef = jax.tree.flatten(state.params)
 
     def wave(k: Array) -> Any:
@@ -126,7 +138,7 @@ def _behaviour(program: Program, state: TrainingState, X: Array, y: Array) -> tu
         gradient = jax.tree.map(lambda w: size.astype(w.dtype) * w, wave(k))
         params = moved(k)
         given = {"value": loss(params), "grad": gradient, "value_fn": loss}
-        change, after = program.optimizer.update(gradient, opt_state, params, **given)
+        change, after = optimizer.update(gradient, opt_state, params, **given)
         pairs = zip(jax.tree.leaves(change), jax.tree.leaves(wave(k)), strict=True)
         sums = [(jnp.sum(u), jnp.vdot(u, w.astype(u.dtype))) for u, w in pairs]
         return alike(after, opt_state), sums

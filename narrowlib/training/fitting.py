@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jaxtyping import Array
 
@@ -14,7 +15,8 @@ from narrowlib._checks import fail
 from narrowlib.constraints.base import Constraint
 from narrowlib.solvers.result import RESULTS
 from narrowlib.training.checkpoints import Checkpoints, Saved, open_checkpoints
-from narrowlib.training.epochs import Functions, Parts, Program, TrainingState, advance, measure
+from narrowlib.training.epochs import Parts, Program, TrainingState, advance
+from narrowlib.training.evaluation import Functions, measure
 from narrowlib.training.fingerprints import behaviour, data_hash, fingerprint
 from narrowlib.training.progress import progress_bar
 from narrowlib.training.reports import Course
@@ -26,6 +28,8 @@ class Plan(NamedTuple):
 
     Args:
         program: what is fixed at compile time.
+        numbers: those of the optimiser that are not.
+        optimizer: the Optax transformation itself.
         structure: of the module, in the mode in which it was given.
         start: the state before the first epoch.
         sets: constraints by path.
@@ -39,6 +43,8 @@ class Plan(NamedTuple):
     """
 
     program: Program
+    numbers: tuple
+    optimizer: optax.GradientTransformationExtraArgs
     structure: Any
     start: TrainingState
     sets: dict[str, Constraint]
@@ -68,7 +74,8 @@ def carry_out(plan: Plan, course: Course, folder: Any, progress: bool | None) ->
         bar = stack.enter_context(progress_bar(plan.epochs, shown=progress))
         while (done := int(state.num_epochs)) < plan.epochs and not course.ended():
             now = min(plan.report_every - done % plan.report_every, plan.epochs - done)
-            state, new = advance(plan.program, plan.sets, state, plan.X, plan.y, plan.key, now)
+            given = (plan.sets, state, plan.X, plan.y, plan.key, now)
+            state, new = advance(plan.program, plan.numbers, *given)
             course.losses.append(new)
             if _diverged(state):
                 break
@@ -95,7 +102,7 @@ def _name(plan: Plan) -> str:
     """What tells this run from others."""
     start, batch_size = plan.start, plan.program.batch_size or 0
     given = (start, plan.sets, plan.X, plan.y, plan.key, batch_size)
-    return fingerprint(given, behaviour(plan.program, start, plan.X, plan.y))
+    return fingerprint(given, behaviour(plan.program, plan.optimizer, start, plan.X, plan.y))
 
 
 def _to_save(state: TrainingState, course: Course, validation: str | None) -> Saved:

@@ -15,7 +15,8 @@ from narrowlib._checks import check_bool, check_finite, check_module, check_path
 from narrowlib._files import open_archive, write_whole
 from narrowlib._runs import runs
 from narrowlib.solvers.result import RESULTS, result_of
-from narrowlib.training.epochs import Functions, Parts, measure, predict, take_apart
+from narrowlib.training.epochs import Parts, take_apart
+from narrowlib.training.evaluation import Functions, measure, predict
 from narrowlib.training.run_file import Contents, of_archive, to_archive
 from narrowlib.training.samples import (
     check_data,

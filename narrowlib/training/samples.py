@@ -16,7 +16,8 @@ from jax.errors import JAXTypeError
 from jaxtyping import Array
 
 from narrowlib._checks import check_finite, fail, real_array, shown
-from narrowlib.training.epochs import Functions, Loss, Parts, first_line, outputs_of
+from narrowlib.training.epochs import Loss, Parts, first_line
+from narrowlib.training.evaluation import Functions, outputs_of
 
 Struct = jax.ShapeDtypeStruct
 UNDONE = (TypeError, ValueError, IndexError)  # of a function that was given the wrong shapes

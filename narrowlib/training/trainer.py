@@ -29,6 +29,7 @@ from narrowlib.solvers.result import RESULTS, SolverError
 from narrowlib.training.epochs import Loss, Program, first_state, parameters_by_path, take_apart
 from narrowlib.training.fitting import Plan, carry_out
 from narrowlib.training.hyperparams import with_hyperparams
+from narrowlib.training.lifted import without_numbers
 from narrowlib.training.minibatches import check_batches
 from narrowlib.training.reports import Callback, Course, check_callbacks, check_patience
 from narrowlib.training.run import TrainingRun
@@ -48,7 +49,8 @@ class ConstrainedTrainer:
     projected gradient step, and its fixed points need not be KKT points (see `projected`).
 
     Epochs are compiled; data stays on the device. In an epoch every sample is seen once, in a
-    random order, but for the n mod `batch_size` last ones.
+    random order, but for the n mod `batch_size` last ones. A run with another learning rate (or
+    schedule of the same kind), radius or seed compiles nothing anew.
 
     What it takes:
 
@@ -217,8 +219,7 @@ class ConstrainedTrainer:
                 only, False for none. It is gone when the run ends.
             throw: raise `SolverError` if the run diverges.
             hyperparams: other values for what `optax.inject_hyperparams` keeps in the optimiser's
-                state: `{"learning_rate": 0.1}`. Runs of one trainer that differ in these only are
-                compiled once.
+                state: `{"learning_rate": 0.1}`.
 
         Returns:
             A `TrainingRun`.
@@ -248,12 +249,14 @@ class ConstrainedTrainer:
             held_out = check_data(names, *check_pair("validation", validation), test, functions)
         batch_size, key = check_batches(self.batch_size, key, len(X))
         sets = self.sets(module)
-        program = Program(train.structure, test.structure, self.optimizer, self.loss, batch_size)
-        state = first_state(program, sets, train.params, train.rest)
+        state = first_state(self.optimizer, sets, train.params, train.rest)
         if hyperparams is not None:
             state = state._replace(opt_state=with_hyperparams(hyperparams, state.opt_state))
+        update, numbers = without_numbers(self.optimizer, state.params, state.opt_state)
         plan = Plan(
-            program=program,
+            program=Program(train.structure, test.structure, update, self.loss, batch_size),
+            numbers=numbers,
+            optimizer=self.optimizer,
             structure=nnx.graphdef(module),
             start=state,
             sets=sets,

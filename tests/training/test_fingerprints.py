@@ -13,6 +13,7 @@ from modules import Sum, mean_square
 import narrowlib as nl
 from narrowlib.training.epochs import Program, first_state, take_apart
 from narrowlib.training.fingerprints import behaviour, fingerprint, hash_of_arrays
+from narrowlib.training.lifted import AsGiven
 
 
 def test_fingerprints_see_every_setting():
@@ -68,9 +69,9 @@ def seen_of(optimizer, loss=mean_square, scale=1.0):
     net = Sum(3)
     parts = take_apart(net, train=True)
     test = take_apart(net, train=False).structure
-    program = Program(parts.structure, test, trainer.optimizer, trainer.loss, None)
-    state = first_state(program, {}, parts.params, parts.rest)
-    return behaviour(program, state, scale * jnp.eye(3), jnp.ones(3))
+    program = Program(parts.structure, test, AsGiven(trainer.optimizer), trainer.loss, None)
+    state = first_state(trainer.optimizer, {}, parts.params, parts.rest)
+    return behaviour(program, trainer.optimizer, state, scale * jnp.eye(3), jnp.ones(3))
 
 
 @pytest.mark.parametrize("name", SAME_FIRST_STEP)
@@ -94,10 +95,10 @@ def test_what_only_training_shows_is_seen():
     def seen(rate, momentum):
         parts, test = (take_apart(Noisy(rate, momentum), train=mode) for mode in (True, False))
         sgd = optax.with_extra_args_support(optax.sgd(0.1))
-        program = Program(parts.structure, test.structure, sgd, mean_square, None)
-        state = first_state(program, {}, parts.params, parts.rest)
+        program = Program(parts.structure, test.structure, AsGiven(sgd), mean_square, None)
+        state = first_state(sgd, {}, parts.params, parts.rest)
         X = jnp.eye(5, 3, dtype=jnp.float32)
-        return behaviour(program, state, X, jnp.ones(5, jnp.float32))
+        return behaviour(program, sgd, state, X, jnp.ones(5, jnp.float32))
 
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         assert len({seen(0.2, 0.9), seen(0.3, 0.9), seen(0.2, 0.8)}) == 3

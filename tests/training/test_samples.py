@@ -9,7 +9,8 @@ from flax import linen, nnx
 from modules import Net, mean_square
 
 import narrowlib as nl
-from narrowlib.training.epochs import outputs_of, run_epochs, take_apart
+from narrowlib.training.epochs import run_epochs, take_apart
+from narrowlib.training.evaluation import outputs_of
 from narrowlib.training.samples import check_data
 
 N, D, K = 9, 5, 3
