@@ -18,6 +18,7 @@ from narrowlib._provenance import origin
 from narrowlib._runs import runs
 from narrowlib.study.shared import rounded
 from narrowlib.study.sweep import (
+    Device,
     Run,
     check_devices,
     check_found,
@@ -42,7 +43,7 @@ def race(
     goal: str = "loss",
     static: Mapping[str, Sequence[Any]] | None = None,
     chunk: int = 16,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     vectorize: bool = True,
 ) -> Table:
     """Tune every entrant on some seeds, and report it on others.
@@ -214,7 +215,7 @@ def _goals(tried: dict[str, np.ndarray], goal: str) -> np.ndarray:
 
 
 def _vectorized(
-    run: Run, chunk: int, devices: list[jax.Device]
+    run: Run, chunk: int, devices: list[Device]
 ) -> Callable[[Cells], dict[str, np.ndarray]]:
     """Runs in chunks of one size, the last filled up, by a program that is compiled once."""
     program, size = sweep_program(run, chunk=chunk, devices=devices), chunk * len(devices)

@@ -21,6 +21,7 @@ from narrowlib._runs import runs
 from narrowlib.study.tables import Table, plain
 
 Run = Callable[..., Mapping[str, Any]]
+Device = Any  # a jax.Device, which type checkers take for a variable
 MEASURED = ("date", "versions", "seconds")  # of the provenance: not to be passed as `about`
 
 
@@ -45,7 +46,7 @@ def sweep(
     over: Mapping[str, Sequence[float]] | None = None,
     static: Mapping[str, Sequence[Any]] | None = None,
     chunk: int = 32,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Run a function for every seed and every combination of settings.
@@ -137,7 +138,7 @@ def sweep(
 
 
 def sweep_program(
-    run: Run, *, chunk: int, devices: Sequence[jax.Device]
+    run: Run, *, chunk: int, devices: Sequence[Device]
 ) -> Callable[..., dict[str, Array]]:
     """What `sweep` compiles: a function of (keys, settings by name), batched in front.
 
@@ -159,7 +160,7 @@ def sweep_program(
     return jax.jit(jax.shard_map(share, mesh=mesh, in_specs=runs, out_specs=runs, check_vma=False))
 
 
-def check_devices(devices: Any) -> list[jax.Device]:
+def check_devices(devices: Any) -> list[Device]:
     """Devices of this process; None stands for all."""
     if devices is None:
         return jax.local_devices()

@@ -103,8 +103,8 @@ def without_numbers(
         return AsGiven(optimizer), ()
     trees = (jax.tree.structure((params, opt_state)), jax.tree.structure(shapes))
     atoms = [atom for equation in closed.jaxpr.eqns for atom in equation.invars]
-    numbers = [a for a in (*atoms, *closed.jaxpr.outvars) if _is_number(a)]
-    numbers = tuple(jnp.asarray(a.val, a.aval.dtype) for a in numbers)
+    found = [a for a in (*atoms, *closed.jaxpr.outvars) if _is_number(a)]
+    numbers = tuple(jnp.asarray(a.val, _dtype(a)) for a in found)
     pattern = Pattern(closed.jaxpr, trees[1], (operations, *map(str, trees)))
     return pattern, (tuple(closed.consts), numbers)
 
@@ -114,7 +114,11 @@ class _NoLoss:
 
 
 def _is_number(atom: Any) -> bool:
-    return isinstance(atom, Literal) and jnp.issubdtype(atom.aval.dtype, jnp.floating)
+    return isinstance(atom, Literal) and jnp.issubdtype(_dtype(atom), jnp.floating)
+
+
+def _dtype(atom: Any) -> Any:
+    return atom.aval.dtype
 
 
 def _operations(jaxpr: Jaxpr) -> tuple | None:
@@ -123,12 +127,12 @@ def _operations(jaxpr: Jaxpr) -> tuple | None:
 
     def word(atom: Any) -> tuple:
         if _is_number(atom):
-            return "number", str(atom.aval.dtype)
+            return "number", str(_dtype(atom))
         if isinstance(atom, Literal):
             return "literal", repr(atom.val), str(atom.aval)
         return names.setdefault(atom, len(names)), str(atom.aval)
 
-    rows = [tuple(map(word, (*jaxpr.constvars, *jaxpr.invars)))]
+    rows: list[tuple] = [tuple(map(word, (*jaxpr.constvars, *jaxpr.invars)))]
     for equation in jaxpr.eqns:
         if equation.effects or not all(map(_is_closed, jaxprs_in_params(equation.params))):
             return None
