@@ -55,7 +55,7 @@ def least_on_sphere(
 
     $$\min_{\|\Delta\|_F = r} \sigma_{\min}\bigl(J(W + \Delta, v)\bigr)$$
 
-    The gradient of $\frac12\sigma_{\min}^2$ is that of $\frac12\|J(W)^\top u\|^2$ with u, the last
+    The gradient of $\frac12\sigma_{\min}^2$ is that of $\frac12\|J(W)^\top c\|^2$ with c, the last
     left singular vector, held still. A step along its part tangent to the sphere is scaled back to
     the sphere; it is kept if σ_min falls, and then the next is twice as long, else a quarter. The
     first start is the direction in which σ_min falls fastest at W, the others are random, afresh

@@ -1,8 +1,9 @@
 r"""The nearest weights found at which J loses rank: an upper bound of the nice region's radius.
 
-J(W + Δ) loses rank exactly where some u of length 1 makes $J(W + \Delta)^\top u = 0$, so ρ\* is the
+J(W + Δ) loses rank exactly where some c of length 1 makes $J(W + \Delta)^\top c = 0$, so ρ\* is the
 least ‖Δ‖ under that constraint. SciPy's SLSQP looks for it from several starts, Newton steps then
-take its answer onto the constraint. Everything is dense: this is for small networks.
+take its answer onto the constraint. Everything is dense: this is for small networks. The chapter's
+c is `left` in the answer, and `u` in the code, where `c` holds the values of the constraint.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class NearestSingular(NamedTuple):
     Args:
         radius: ‖Δ‖, an upper bound of ρ* up to rounding; `inf` where none was found.
         delta: Δ, shape (m, d); zero where none was found.
-        left: u, shape (n,) or (n, K), of length 1: J(W + Δ)ᵀu = 0 up to rounding.
+        left: c, shape (n,) or (n, K), of length 1: J(W + Δ)ᵀc = 0 up to rounding.
         sigma_min: the least singular value of J at W + Δ.
         found: the radius that each start ended with, `inf` for none, shape (starts,).
     """
@@ -56,13 +57,13 @@ def nearest_singular(
 ) -> NearestSingular:
     r"""Look for the least displacement Δ of the hidden weights at which J loses rank.
 
-    $$\min_{\Delta,\ \|u\| = 1} \|\Delta\|_F \quad\text{such that}\quad
-      J(W + \Delta, v)^\top u = 0$$
+    $$\min_{\Delta,\ \|c\| = 1} \|\Delta\|_F \quad\text{such that}\quad
+      J(W + \Delta, v)^\top c = 0$$
 
     The sizes of the v_j do not matter, and neurons that are equal, or a mirrored pair, move alike
-    where Δ is least: they count as one. The first start is Δ = 0 with u the last left singular
+    where Δ is least: they count as one. The first start is Δ = 0 with c the last left singular
     vector; the others are displaced, let two neurons meet, begin near the best point so far, or
-    take a random u that prefers small singular values.
+    take a random c that prefers small singular values.
 
     The problem has many local minima, and nothing says that what is found is the nearest. A point
     counts if σ_min(J), rows scaled to a length of about 1, is below 10⁻¹⁰. So the radius is an

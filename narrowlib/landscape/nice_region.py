@@ -1,11 +1,11 @@
-r"""The nice region: the ball around W in which J keeps full rank, with v as it is.
+r"""The nice region: all hidden weights at which J has full rank, with v as it is.
 
-There every stationary point has zero loss. Its radius ρ\* is the distance from W to the nearest
-weights at which J loses rank. This file bounds it from below, by two formulas;
-`least_on_sphere.py` looks at it from outside.
+There every point that is stationary in W has zero loss. The nice radius ρ\* is the distance from W
+to the nearest weights at which J loses rank. This file bounds it from below, by two formulas;
+`nearest_singular.py` and `least_on_sphere.py` look at it from outside.
 
-With $G_j(w; u) = \sum_i u_i\,\sigma'(w \cdot x_i)\, x_i$ the rows of $J^\top u$ are $v_j\, G_j$: J
-loses rank exactly where one $u \ne 0$ makes every neuron's $G_j$ vanish. So ρ\* does not depend on
+With $G(w; c) = \sum_i c_i\,\sigma'(w \cdot x_i)\, x_i$ row j of $J^\top c$ is $v_j\, G(w_j; c)$: J
+loses rank exactly where one $c \ne 0$ makes G vanish at every neuron. So ρ\* does not depend on
 the sizes of the $v_j$, as long as none is zero, and all may be taken as one.
 """
 
