@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
@@ -17,9 +16,12 @@ from narrowlib._checks import check_bool, check_number, fail
 from narrowlib._runs import runs
 from narrowlib.certificates.base import Certificate
 from narrowlib.certificates.kkt_theory import (
+    OnSets,
     Rates,
     kkt_hypotheses,
+    on_sets,
     place_in,
+    residual_and_gradient,
     residual_bound,
     stationarity_bound,
 )
@@ -34,7 +36,7 @@ from narrowlib.certificates.rounding import (
 from narrowlib.certificates.sets import described
 from narrowlib.constraints.base import Constraint, Product, as_product
 from narrowlib.network.activations import Activation
-from narrowlib.network.model import Params, half_mean_square
+from narrowlib.network.model import Params
 from narrowlib.network.theory import check_theory_problem
 from narrowlib.verifier import SETS
 
@@ -227,8 +229,8 @@ def kkt_certificate(
     check_range(**{name: value for name, value in arrays.items() if value.ndim})
     with double_precision():
         weights, samples, targets, sets = in_double((params, X, y, constraint))
-        numbers = _numbers(weights, samples, targets, sets, sigma, target_loss)
-        verdict = _verdict(numbers, sets, weights, single)
+        numbers, left = _numbers(weights, samples, targets, sets, sigma, target_loss)
+        verdict = _verdict(numbers, left, sets.v.scalable, weights, single)
     return KKTCertificate(
         arrays=arrays, activation=sigma.name, sets=kinds, verdict=verdict, **numbers
     )
@@ -236,20 +238,19 @@ def kkt_certificate(
 
 def _numbers(
     params: Params, X: Array, y: Array, constraint: Product, sigma: Activation, target: Any
-) -> dict[str, Any]:
-    """All that a certificate claims but for words."""
+) -> tuple[dict[str, Any], OnSets]:
+    """All that a certificate claims but for words, and what the sets say."""
     there, n = point(params, X, sigma), X.shape[0]
-    r, zero_loss = there.at.residual(y), float(half_mean_square(y))  # of F = 0
-    residual = float(jnp.linalg.norm(r))
+    r, gradient = residual_and_gradient(there.at, y)
+    residual, zero_loss = float(np.linalg.norm(r)), float(np.square(y).sum() / (2 * n))  # of F = 0
     loss = residual * residual / (2 * n)
     checked_numbers(loss=loss, zero_loss=zero_loss)
     target = 1e-6 * zero_loss if target is None else target
     check_number("target_loss", target, minimum=0)
-    gradient = there.at.gradient(r)
     s, L = rank_and_rate(there, params, X, sigma)
     rates = Rates(s, L, there.off_residual(r), there.off_pull(r))
-    place = place_in(constraint.W, params, X, gradient.W, sigma)
-    ray = float(jnp.sum(gradient.v * params.v))
+    left = on_sets(constraint, params, gradient)
+    place = place_in(constraint.W, params, X, gradient.W, sigma, left)
     bound = residual_bound(place.gradient, n, rates)
     hypotheses, guaranteed = kkt_hypotheses(params, X, constraint, sigma)
     numbers = {
@@ -257,11 +258,11 @@ def _numbers(
         "neurons": params.W.shape[0],
         "loss": loss,
         "residual": residual,
-        "violation": float(constraint.violation(params)),
+        "violation": math.hypot(left.violation_W, left.violation_v),
         "stationarity_W": place.delta,
-        "stationarity_v": float(constraint.v.normal_cone_residual(params.v, gradient.v)),
+        "stationarity_v": left.rest_v,
         "multiplier": place.multiplier.tolist(),
-        "ray": ray,
+        "ray": left.ray,
         "distance": place.distance,
         "start_output": place.start_output,
         "sigma_min": s,
@@ -271,21 +272,23 @@ def _numbers(
         "guaranteed_radius": guaranteed,
         "residual_bound": bound,
         "loss_bound": bound * bound / (2 * n),
-        "stationarity_bound": stationarity_bound(place, ray, n, rates),
+        "stationarity_bound": stationarity_bound(place, left.ray, n, rates),
         "target_loss": float(target),
     }
     finite = ("loss", "violation", "stationarity_W", "stationarity_v", "multiplier", "ray")
     checked_numbers(**{name: numbers[name] for name in finite})
-    return numbers
+    return numbers, left
 
 
-def _verdict(numbers: dict[str, Any], constraint: Product, params: Params, single: bool) -> str:
-    feasible = FEASIBLE_IN_SINGLE if single else FEASIBLE
-    for one, x in ((constraint.W, params.W), (constraint.v, params.v)):
-        if float(one.violation(x)) > feasible * (1 + float(jnp.linalg.norm(x))):
+def _verdict(
+    numbers: dict[str, Any], left: OnSets, scalable: bool, params: Params, single: bool
+) -> str:
+    allowed = FEASIBLE_IN_SINGLE if single else FEASIBLE
+    for violation, x in zip(left[:2], params, strict=True):
+        if violation > allowed * (1 + float(np.linalg.norm(x))):
             return "infeasible"
     if numbers["loss_bound"] <= numbers["target_loss"]:
         return "nearly global"
     # without rays ρ says nothing about stationarity
-    speaks = numbers["stationarity_bound"] < math.inf and constraint.v.scalable
+    speaks = numbers["stationarity_bound"] < math.inf and scalable
     return "not stationary" if speaks else "inconclusive"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import JAXTypeError
 from jaxtyping import Array
 
 from narrowlib._checks import fail
@@ -15,6 +17,7 @@ from narrowlib.constraints.base import Constraint, Product
 from narrowlib.constraints.lengths import length
 from narrowlib.constraints.theory import BetweenBalls, CrossSection
 from narrowlib.network.activations import Activation
+from narrowlib.network.linearization import Linearization
 from narrowlib.network.model import Params
 
 
@@ -60,11 +63,15 @@ def between_balls(constraint: Constraint, params: Params) -> BetweenBalls | None
 
 
 def place_in(
-    constraint: Constraint, params: Params, X: Array, gradient: Array, sigma: Activation
+    constraint: Constraint,
+    params: Params,
+    X: Array,
+    gradient: Array,
+    sigma: Activation,
+    left: OnSets,
 ) -> Place:
     """The `Place` of W in its set, the gradient of the loss in W being given."""
-    delta = float(constraint.normal_cone_residual(params.W, gradient))
-    size, ball = float(length(gradient)), constraint.as_ball()
+    delta, size, ball = left.rest_W, left.gradient_W, constraint.as_ball()
     between = between_balls(constraint, params)
     if between is None:
         return Place(size, delta, np.zeros(()))
@@ -72,7 +79,7 @@ def place_in(
     distance = float(np.linalg.norm(move))
     multiplier, least = np.zeros(()), between.inner if delta < size else None
     if ball is not None:
-        multiplier, least = np.asarray(ball.multiplier(params.W, gradient)), None
+        multiplier, least = np.asarray(_multiplier(ball, params.W, gradient)), None
         if np.any(multiplier > 0):
             rows = np.linalg.norm(move, axis=1)
             least = float(np.min(rows[multiplier > 0])) if ball.per_neuron else distance
@@ -80,6 +87,58 @@ def place_in(
     F = start.outputs
     output, off = float(np.linalg.norm(F)), start.off_residual(F)
     return Place(size, delta, multiplier, distance, output, off, between.inner, least)
+
+
+@jax.jit
+def residual_and_gradient(at: Linearization, y: Array) -> tuple[Array, Params]:
+    """R = F − y, and the gradient of the loss."""
+    r = at.residual(y)
+    return r, at.gradient(r)
+
+
+class OnSets(NamedTuple):
+    """What the two sets say of a point and a gradient.
+
+    Args:
+        violation_W: how far W is from its set.
+        violation_v: how far v is from its.
+        rest_W: dist(−∇_W ℓ, normal cone of W's set).
+        rest_v: the same of v.
+        gradient_W: ‖∇_W ℓ‖.
+        ray: ⟨∇_v ℓ, v⟩.
+    """
+
+    violation_W: float
+    violation_v: float
+    rest_W: float
+    rest_v: float
+    gradient_W: float
+    ray: float
+
+
+def on_sets(constraint: Product, params: Params, gradient: Params) -> OnSets:
+    """See `OnSets`; as one program, unless a set of one's own cannot be traced."""
+    try:
+        found = _on_sets_compiled(constraint, params, gradient)
+    except (TypeError, JAXTypeError):
+        found = _on_sets(constraint, params, gradient)
+    return OnSets(*map(float, found))
+
+
+def _on_sets(constraint: Product, params: Params, gradient: Params) -> tuple[Array, ...]:
+    (W, v), (in_W, in_v) = params, gradient
+    return (
+        constraint.W.violation(W),
+        constraint.v.violation(v),
+        constraint.W.normal_cone_residual(W, in_W),
+        constraint.v.normal_cone_residual(v, in_v),
+        length(in_W),
+        jnp.sum(in_v * v),
+    )
+
+
+_on_sets_compiled = jax.jit(_on_sets)
+_multiplier = jax.jit(lambda ball, W, gradient: ball.multiplier(W, gradient))
 
 
 class Rates(NamedTuple):

@@ -135,9 +135,14 @@ class Point(NamedTuple):
         return max(math.sqrt(max(square, 0.0)) - AGAIN_RANK * self.off_jacobian, 0.0)
 
 
+# each is one compilation, where operation by operation they would be dozens
+_linearize = jax.jit(linearize, static_argnames="sigma")
+_lipschitz_in_W = jax.jit(lipschitz_in_W, static_argnames="sigma")
+
+
 def point(params: Params, X: Array, sigma: Activation) -> Point:
     """The network at checked parameters, in double precision."""
-    at = linearize(params, X, sigma)
+    at = _linearize(params, X, sigma)
     samples, v, phi, slope = map(np.asarray, at)
     W = np.asarray(params.W)
     off = W.shape[1] * EPS * (np.abs(W) @ np.abs(samples).T)
@@ -155,6 +160,6 @@ def point(params: Params, X: Array, sigma: Activation) -> Point:
 def rank_and_rate(there: Point, params: Params, X: Array, sigma: Activation) -> tuple[float, float]:
     """σ_min(J), rounding taken off, and L, ∞ where σ′ jumps."""
     s = there.sigma_min
-    L = float(lipschitz_in_W(params, X, sigma)) if sigma.smooth else math.inf
+    L = float(_lipschitz_in_W(params, X, sigma)) if sigma.smooth else math.inf
     checked_numbers(sigma_min=s, lipschitz=L if sigma.smooth else 0.0)
     return s, L
