@@ -3,7 +3,7 @@
 import pytest
 import reading
 
-REWRITTEN = ("0", "1")  # parts in the form of CONTRIBUTING; the others follow
+REWRITTEN = ("0", "1", "2", "3")  # parts in the form of CONTRIBUTING; the others follow
 CHAPTERS = {
     name: notebook
     for part in REWRITTEN
@@ -16,6 +16,12 @@ CHAPTERS = {
 def test_a_chapter_keeps_the_limits(name):
     notebook = CHAPTERS[name]
     assert reading.complaints(reading.count(notebook), reading.stated(notebook)) == []
+
+
+def test_parts_0_to_3_are_a_book_of_thirty_thousand_words_with_a_picture_a_page():
+    counts = [reading.count(notebook) for notebook in CHAPTERS.values()]
+    words, figures = sum(c.words for c in counts), sum(c.figures for c in counts)
+    assert len(counts) == 17 and words < 30_000 and figures >= words / 400
 
 
 def markdown(*lines):
