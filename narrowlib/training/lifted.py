@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.extend.core import Jaxpr, Literal, jaxprs_in_params
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 # rules for derivatives, which an update does not take
 SAME = ("jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd")
@@ -134,7 +134,7 @@ def _operations(jaxpr: Jaxpr) -> tuple | None:
 
     rows: list[tuple] = [tuple(map(word, (*jaxpr.constvars, *jaxpr.invars)))]
     for equation in jaxpr.eqns:
-        if equation.effects or not all(map(_is_closed, jaxprs_in_params(equation.params))):
+        if equation.effects or not all(map(_is_closed, _inner(equation))):
             return None
         options = tuple((name, str(value)) for name, value in sorted(equation.params.items()))
         if any(" at 0x" in text for name, text in options if name not in SAME):
@@ -144,7 +144,16 @@ def _operations(jaxpr: Jaxpr) -> tuple | None:
     return (*rows, tuple(map(word, jaxpr.outvars)))
 
 
+def _inner(equation: Any) -> list[Jaxpr]:
+    """The programs that an operation calls."""
+    found: list[Any] = []
+    for value in equation.params.values():
+        found.extend(value if isinstance(value, tuple | list) else [value])
+    opened = (x.jaxpr if isinstance(x, ClosedJaxpr) else x for x in found)
+    return [x for x in opened if isinstance(x, Jaxpr)]
+
+
 def _is_closed(jaxpr: Jaxpr) -> bool:
     """Whether an inner program is what its text says: no constants, no effects, no callbacks."""
-    inner = (j for equation in jaxpr.eqns for j in jaxprs_in_params(equation.params))
+    inner = (j for equation in jaxpr.eqns for j in _inner(equation))
     return not jaxpr.constvars and not jaxpr.effects and all(map(_is_closed, inner))
