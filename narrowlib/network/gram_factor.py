@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ BLOCK = 512  # columns of a panel
 DENSE_COPIES = 3  # n × n matrices that the factor on an accelerator takes
 
 
+@runtime_checkable
 class Factor(Protocol):
     """A Cholesky factor of a Gram matrix."""
 
