@@ -198,17 +198,10 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
         code = jnp.where(finite, code, RESULTS.non_finite.code).astype(int)
         return state._replace(step_size=eta, code=code), eta
 
-    @property
-    def _blind(self) -> bool:
-        return not isinstance(self.step_size, Backtracking)
+    _blind = property(lambda self: not isinstance(self.step_size, Backtracking))
 
     def _all_steps(
-        self,
-        state: ProjectedGradientState,
-        code: Array,
-        data: Data,
-        sigma: Activation,
-        max_steps: int,
+        self, state: Any, code: Array, data: Data, sigma: Activation, max_steps: int
     ) -> End:
         def step(params: Params, gradient: Params, eta: Array) -> tuple[Params, Params, Array]:
             params = self._trial(params, gradient, eta)
@@ -239,7 +232,9 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
         """The point that is stepped to: with ray scaling, the best on its ray; and F − y there."""
         outputs = at.outputs
         if self.ray_scaling:
-            alpha = ray_minimum(self.constraint.v, params.v, outputs, y)
+            # outputs no larger than rounding are those of twins that cancel
+            noise = (sum(params.W.shape) * jnp.finfo(y.dtype).eps) ** 2 * jnp.sum(at.phi**2)
+            alpha = ray_minimum(self.constraint.v, params.v, outputs, y, noise)
             params, outputs = Params(params.W, alpha * params.v), alpha * outputs
             at = at._replace(v=params.v)
         return params, at, outputs - y
@@ -291,9 +286,12 @@ class ProjectedGradient(ConstrainedSolver[ProjectedGradientState]):
         return eta, new, Linearization(data.X, new.v, phi, slope), enough
 
 
-def ray_minimum(constraint: Constraint, v: Array, outputs: Array, y: Array) -> Array:
-    """The least loss on {αv}: α = ⟨F, y⟩/⟨F, F⟩, but no less than stays feasible."""
+def ray_minimum(
+    constraint: Constraint, v: Array, outputs: Array, y: Array, noise: Array | float = 0.0
+) -> Array:
+    """The least loss on {αv}: α = ⟨F, y⟩/⟨F, F⟩, feasible; 1 where ‖F‖² ≤ noise · ‖v‖²."""
     square = jnp.sum(outputs**2)
-    alpha = jnp.sum(outputs * y) / jnp.where(square > 0, square, 1)
+    seen = square > noise * jnp.sum(v**2)
+    alpha = jnp.sum(outputs * y) / jnp.where(seen, square, 1)
     alpha = jnp.maximum(alpha, constraint.least_scale(v))
-    return jnp.where((square > 0) & jnp.isfinite(alpha), alpha, 1)
+    return jnp.where(seen & jnp.isfinite(alpha), alpha, 1)

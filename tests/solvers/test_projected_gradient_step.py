@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 from strategies import normal, problem
@@ -61,3 +62,16 @@ def test_backtracking_takes_the_first_size_that_descends_enough(initial):
     tried = [initial * 0.5**k for k in range(40)]
     expected = next(eta for eta in tried if enough(eta))
     assert float(after.step_size) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("step_size", [0.1, nl.Backtracking()], ids=["number", "backtracking"])
+@pytest.mark.parametrize("m", [4, 6, 10])
+def test_outputs_that_are_rounding_are_no_ray(step_size, m):
+    """In a ball of radius 0 twins cancel, up to rounding, whatever v is: v keeps its size."""
+    start = nl.mirrored_lecun(jax.random.key(m), d=3, m=m)
+    X, y = jax.random.normal(jax.random.key(1), (7, 3)), jnp.ones(7)
+    sets = nl.Product(W=nl.Ball(start.W, 0.0), v=nl.PairedCone(zeta=0.01, kappa=3.0))
+    solver = nl.ProjectedGradient(sets, step_size, ray_scaling=True)
+    sol = solver.run(start, X, y, max_steps=5, tol=1e-300, throw=False)
+    np.testing.assert_allclose(sol.params.v, start.v, rtol=1e-9)
+    assert float(sol.stats["loss"]) == pytest.approx(0.5, rel=1e-12)

@@ -156,7 +156,10 @@
     }
 
     function ray(params, data) {
-      const F = forward(params, data.X);
+      const { outputs: F, phi } = linearize(params, data.X);
+      // twins that cancel leave rounding alone, which is no direction
+      const noise = (params.v.length + data.X[0].length) * Number.EPSILON;
+      if (square(F) <= noise ** 2 * sum(phi.map(square)) * square(params.v)) return params;
       const half = params.v.length / 2;
       const u = params.v.slice(0, half).map((x, j) => (x - params.v[half + j]) / 2);
       const alpha = Math.max(dot(F, data.y) / square(F), set.zeta / Math.min(...u));
